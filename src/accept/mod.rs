@@ -1,0 +1,189 @@
+//! First room: a request becomes a [`Submission`], a bounded, decompressed body with what came around it.
+//!
+//! Invariant: nothing behind this room meets a body above its limit, a compressed byte, or an address that a
+//! stranger wrote into a header.
+
+mod address;
+mod body;
+mod budget;
+mod refusal;
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, Request, header};
+use hyper::body::Body;
+
+pub use address::{ClientAddress, Proxies};
+pub use budget::{Budget, Reservation};
+pub use refusal::{Fault, Refusal};
+
+use crate::config::File;
+
+/// Bytes of a User-Agent that anything looks at; real ones stay far below.
+pub const AGENT_BYTES_MAX: usize = 512;
+
+/// How the body is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One event, an array of events or an envelope.
+    Json,
+    /// One event a line.
+    Lines,
+    /// No body: one page view in the query string.
+    Pixel,
+}
+
+/// What every request is held to. One for the whole collector.
+#[derive(Debug)]
+pub struct Limits {
+    body_bytes_max: usize,
+    body_decoded_bytes_max: usize,
+    body_timeout_ms: u64,
+    budget: Budget,
+    proxies: Proxies,
+}
+
+impl Limits {
+    /// Takes the limits from the configuration.
+    pub fn new(config: &File) -> Self {
+        Self {
+            body_bytes_max: config.body_bytes_max,
+            body_decoded_bytes_max: config.body_decoded_bytes_max,
+            body_timeout_ms: config.body_timeout_ms,
+            budget: Budget::new(config.bodies_in_flight_bytes_max),
+            proxies: Proxies::new(&config.trusted_proxies, config.client_address_header.as_deref()),
+        }
+    }
+}
+
+/// The User-Agent header, at most [`AGENT_BYTES_MAX`] bytes. Never printed, never stored.
+#[derive(Clone, Copy)]
+pub struct UserAgent<'a>(&'a str);
+
+impl<'a> UserAgent<'a> {
+    /// The string itself, for hashing and for classification.
+    pub fn expose(self) -> &'a str {
+        self.0
+    }
+}
+
+impl std::fmt::Debug for UserAgent<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// A request that was let in. Made by [`receive`] alone.
+pub struct Submission {
+    form: Form,
+    body: Vec<u8>,
+    headers: HeaderMap,
+    query: Option<String>,
+    client: ClientAddress,
+    received_at_ms: i64,
+    // Gives the body's bytes back to the budget when the request is done.
+    _held: Reservation,
+}
+
+impl std::fmt::Debug for Submission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Submission").field("form", &self.form).finish_non_exhaustive()
+    }
+}
+
+/// Reads a `POST /v1/events` or a `GET /v1/pixel.gif` whole.
+///
+/// `peer` is the socket's other end and `received_at_ms` the collector's clock. The error is the answer.
+pub async fn receive<B>(
+    request: Request<B>,
+    peer: IpAddr,
+    received_at_ms: i64,
+    limits: &Limits,
+) -> Result<Submission, Refusal>
+where
+    B: Body<Data = bytes::Bytes> + Unpin,
+{
+    let (parts, stream) = request.into_parts();
+    let mut held = limits.budget.hold();
+    let (form, body) = if parts.method == http::Method::GET {
+        (Form::Pixel, Vec::new())
+    } else {
+        let form = form_of(&parts.headers)?;
+        let coding = body::Coding::of(&parts.headers)?;
+        let timeout = std::time::Duration::from_millis(limits.body_timeout_ms);
+        let reading = body::read(stream, limits.body_bytes_max, &mut held);
+        let raw = tokio::time::timeout(timeout, reading).await.map_err(|_| Refusal::BodySlow)??;
+        (form, body::decode(raw, coding, limits.body_decoded_bytes_max, &mut held)?)
+    };
+    let client = limits.proxies.client_of(peer, &parts.headers);
+    Ok(Submission {
+        form,
+        body,
+        query: parts.uri.query().map(str::to_owned),
+        headers: parts.headers,
+        client,
+        received_at_ms,
+        _held: held,
+    })
+}
+
+fn form_of(headers: &HeaderMap) -> Result<Form, Refusal> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(Form::Json) };
+    let value = value.to_str().map_err(|_| Refusal::TypeUnsupported)?;
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    match essence {
+        _ if essence.eq_ignore_ascii_case("application/json") => Ok(Form::Json),
+        _ if essence.eq_ignore_ascii_case("text/plain") => Ok(Form::Json),
+        _ if essence.eq_ignore_ascii_case("application/x-ndjson") => Ok(Form::Lines),
+        _ => Err(Refusal::TypeUnsupported),
+    }
+}
+
+impl Submission {
+    /// How the body is to be read.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// The body, decompressed.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The query string as sent, without `?`.
+    pub fn query(&self) -> &str {
+        self.query.as_deref().unwrap_or_default()
+    }
+
+    /// When the request came, by the collector's clock, in milliseconds.
+    pub fn received_at_ms(&self) -> i64 {
+        self.received_at_ms
+    }
+
+    /// Whom the request came from.
+    pub fn client(&self) -> ClientAddress {
+        self.client
+    }
+
+    /// The `Origin` header; `None` where there is none (a server, a tool), `Some("")` where it is not text.
+    pub fn origin(&self) -> Option<&str> {
+        self.headers.get(header::ORIGIN).map(|value| value.to_str().unwrap_or_default())
+    }
+
+    /// The `Referer` header: on a pixel, the page that shows it.
+    pub fn referer(&self) -> Option<&str> {
+        self.headers.get(header::REFERER).and_then(|value| value.to_str().ok())
+    }
+
+    /// All values of one header, for the consent gate.
+    pub fn header_values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.headers.get_all(name).into_iter().map(http::HeaderValue::as_bytes)
+    }
+
+    /// The User-Agent; empty where there is none or it is not UTF-8.
+    pub fn agent(&self) -> UserAgent<'_> {
+        let bytes = self.headers.get(header::USER_AGENT).map_or(&b""[..], http::HeaderValue::as_bytes);
+        let text = std::str::from_utf8(bytes).unwrap_or_default();
+        UserAgent(&text[..text.floor_char_boundary(AGENT_BYTES_MAX)])
+    }
+}

@@ -1,0 +1,127 @@
+//! The files that browsers load: the tracker and the demo page, built from `web/` when the program is.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Response, StatusCode};
+use http_body_util::Full;
+
+use crate::routes::Reply;
+
+const TRACKER: &str = include_str!(concat!(env!("OUT_DIR"), "/consentry.js"));
+const DEMO_HTML: &str = include_str!(concat!(env!("OUT_DIR"), "/demo.html"));
+const DEMO_JS: &str = include_str!(concat!(env!("OUT_DIR"), "/demo.js"));
+const DEMO_CSS: &str = include_str!(concat!(env!("OUT_DIR"), "/demo.css"));
+
+/// A page of ours loads from us alone.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+#[derive(Debug)]
+struct Asset {
+    content_type: &'static str,
+    page: bool,
+    /// How long a browser may use its copy without asking, in seconds.
+    fresh_s: u32,
+    tag: HeaderValue,
+    plain: Bytes,
+    gzip: Bytes,
+}
+
+/// All files, each also compressed once at the start.
+#[derive(Debug)]
+pub struct Assets {
+    tracker: Asset,
+    /// Only where there is a site `demo`.
+    demo: Option<[Asset; 3]>,
+}
+
+impl Asset {
+    fn new(content_type: &'static str, page: bool, fresh_s: u32, text: &'static str) -> Self {
+        let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        let gzip = writer.write_all(text.as_bytes()).and_then(|()| writer.finish()).unwrap_or_default();
+        let tag = format!("\"{}\"", &blake3::hash(text.as_bytes()).to_hex()[..16]);
+        Self {
+            content_type,
+            page,
+            fresh_s,
+            tag: HeaderValue::try_from(tag).expect("hex digits in quotes are a header value"),
+            plain: Bytes::from_static(text.as_bytes()),
+            gzip: Bytes::from(gzip),
+        }
+    }
+
+    fn reply(&self, headers: &HeaderMap) -> Reply {
+        let mut reply = Response::new(Full::default());
+        let own = reply.headers_mut();
+        own.insert(header::ETAG, self.tag.clone());
+        own.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        own.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // Pages of other origins load the tracker.
+        own.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
+        own.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        if let Ok(value) = HeaderValue::try_from(format!("public, max-age={}", self.fresh_s)) {
+            own.insert(header::CACHE_CONTROL, value);
+        }
+        if self.page {
+            own.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+            own.insert(header::REFERRER_POLICY, HeaderValue::from_static("strict-origin-when-cross-origin"));
+        }
+        if headers.get(header::IF_NONE_MATCH).is_some_and(|tag| tag == self.tag) {
+            *reply.status_mut() = StatusCode::NOT_MODIFIED;
+            return reply;
+        }
+        own.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        let accepted =
+            headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let gzip =
+            !self.gzip.is_empty() && accepted.split(',').any(|coding| coding.trim().starts_with("gzip"));
+        if gzip {
+            own.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        *reply.body_mut() = Full::new(if gzip { self.gzip.clone() } else { self.plain.clone() });
+        reply
+    }
+}
+
+impl Assets {
+    /// Prepares the files; `demo`: whether there is a site for the demo page.
+    pub fn new(demo: bool) -> Self {
+        Self {
+            tracker: Asset::new("text/javascript; charset=utf-8", false, 3600, TRACKER),
+            demo: demo.then(|| {
+                [
+                    Asset::new("text/html; charset=utf-8", true, 0, DEMO_HTML),
+                    Asset::new("text/javascript; charset=utf-8", false, 0, DEMO_JS),
+                    Asset::new("text/css; charset=utf-8", false, 0, DEMO_CSS),
+                ]
+            }),
+        }
+    }
+
+    fn find(&self, path: &str) -> Option<&Asset> {
+        let [page, script, style] = match (&self.demo, path) {
+            (_, "/js/consentry.js") => return Some(&self.tracker),
+            (Some(demo), _) => demo,
+            (None, _) => return None,
+        };
+        match path {
+            // The demo page shows navigation within one page: its second address is the same page.
+            "/demo" | "/demo/" | "/demo/tour" => Some(page),
+            "/demo/demo.js" => Some(script),
+            "/demo/demo.css" => Some(style),
+            _ => None,
+        }
+    }
+
+    /// Whether there is such a file.
+    pub fn has(&self, path: &str) -> bool {
+        self.find(path).is_some()
+    }
+
+    /// The file, as the headers want it.
+    pub fn get(&self, path: &str, headers: &HeaderMap) -> Option<Reply> {
+        self.find(path).map(|asset| asset.reply(headers))
+    }
+}

@@ -1,0 +1,248 @@
+//! Second room: a [`Submission`]'s body becomes [`Beacon`]s, typed and bounded, and still not to be trusted.
+//!
+//! Invariant: a fault in one event rejects that event; only a body that cannot be read at all is refused whole.
+//! Invariant: unknown keys are skipped as they are read.
+
+mod event;
+mod field;
+mod pixel;
+mod reject;
+mod time;
+mod wire;
+
+use std::sync::Arc;
+
+pub use event::{Crash, Event, Identifying, Kind, Size, Utm, Vitals};
+pub use pixel::GIF;
+pub use reject::RejectCode;
+pub use time::{AGE_MS_MAX, FUTURE_MS_MAX, Time};
+pub use wire::{Choice, EVENTS_PER_BODY_MAX, PROPS_MAX, WireConsent};
+
+use crate::accept::{Form, Refusal, Submission};
+use crate::site::{Site, Sites};
+use field::Field;
+use wire::{Events, Root, WireEvent};
+
+/// What an event says of consent in its own payload.
+#[derive(Debug, Clone, Copy)]
+pub enum PayloadConsent {
+    /// Nothing, nor does the body around it.
+    Silent,
+    /// This.
+    Says(WireConsent),
+    /// Something that cannot be read.
+    Unreadable,
+}
+
+/// One event of one site, read but not yet consented to. Made by [`read`] alone.
+#[derive(Debug)]
+pub struct Beacon<'a> {
+    timed: Timed<'a>,
+    consent: PayloadConsent,
+    around: Around<'a>,
+}
+
+/// An event with its times.
+#[derive(Debug, Clone)]
+pub struct Timed<'a> {
+    /// What was sent.
+    pub event: Event<'a>,
+    /// When it happened by our clock, in milliseconds.
+    pub ts_ms: i64,
+    /// How far the client's clock is behind ours, in milliseconds.
+    pub skew_ms: i64,
+}
+
+impl<'a> Beacon<'a> {
+    /// What its payload says of consent.
+    pub fn consent(&self) -> PayloadConsent {
+        self.consent
+    }
+
+    /// Where it came in.
+    pub fn around(&self) -> Around<'a> {
+        self.around
+    }
+
+    /// Gives the event up. Only the consent gate has a use for it.
+    pub(crate) fn into_timed(self) -> Timed<'a> {
+        self.timed
+    }
+}
+
+/// Where a beacon came in.
+#[derive(Debug, Clone, Copy)]
+pub struct Around<'a> {
+    /// Its site.
+    pub site: &'a Arc<Site>,
+    /// Its request.
+    pub submission: &'a Submission,
+}
+
+/// An event that cannot be taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Rejected<'a> {
+    /// Its site, where it named one that exists.
+    pub site: Option<&'a Arc<Site>>,
+    /// Why.
+    pub code: RejectCode,
+}
+
+/// A body's events in their order.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// Never empty.
+    pub entries: Vec<Result<Beacon<'a>, Rejected<'a>>>,
+}
+
+/// Reads a submission. The error is the answer for the body as a whole.
+pub fn read<'a>(submission: &'a Submission, sites: &'a Sites) -> Result<Batch<'a>, Refusal> {
+    let (root, events) = match submission.form() {
+        Form::Lines => (Root::default(), lines(submission.body())?),
+        Form::Pixel => split(pixel::read(submission.query(), submission.referer()))?,
+        Form::Json => split(json(submission.body())?)?,
+    };
+    if events.too_many {
+        return Err(Refusal::EventsTooMany);
+    }
+    if events.list.is_empty() {
+        return Err(Refusal::EventsEmpty);
+    }
+    let reader = Reader::new(root, submission, sites);
+    let entries: Vec<_> = events.list.into_iter().map(|event| reader.beacon(event)).collect();
+    refuse_whole(&entries)?;
+    Ok(Batch { entries })
+}
+
+/// Where not one event may be sent here, the request as a whole is forbidden.
+fn refuse_whole(entries: &[Result<Beacon<'_>, Rejected<'_>>]) -> Result<(), Refusal> {
+    let all = |code| entries.iter().all(|entry| matches!(entry, Err(rejected) if rejected.code == code));
+    if all(RejectCode::SiteUnknown) {
+        return Err(Refusal::SiteUnknown);
+    }
+    if all(RejectCode::OriginForbidden) {
+        return Err(Refusal::OriginForbidden);
+    }
+    Ok(())
+}
+
+fn json(body: &[u8]) -> Result<Root<'_>, Refusal> {
+    match serde_json::from_slice::<Field<Root<'_>>>(body) {
+        Ok(Field::Value(root)) => Ok(root),
+        Ok(Field::Absent | Field::Wrong) => Err(Refusal::ShapeInvalid),
+        Err(_) => Err(Refusal::JsonInvalid),
+    }
+}
+
+fn lines(body: &[u8]) -> Result<Events<'_>, Refusal> {
+    let mut events = Events::default();
+    let mut readable = false;
+    for line in body.split(|&byte| byte == b'\n') {
+        let line = line.trim_ascii();
+        if line.is_empty() {
+            continue;
+        }
+        if events.list.len() == EVENTS_PER_BODY_MAX {
+            events.too_many = true;
+            break;
+        }
+        let event = serde_json::from_slice(line);
+        readable |= event.is_ok();
+        events.list.push(event.unwrap_or(Field::Wrong));
+    }
+    // One bad line is that line's fault; nothing but bad lines is a body that is not JSON lines.
+    if !readable && !events.list.is_empty() {
+        return Err(Refusal::JsonInvalid);
+    }
+    Ok(events)
+}
+
+/// Parts the envelope from its events; a root without `events` is itself the one event.
+fn split(mut root: Root<'_>) -> Result<(Root<'_>, Events<'_>), Refusal> {
+    match std::mem::take(&mut root.events) {
+        Field::Value(events) => Ok((root, events)),
+        Field::Wrong => Err(Refusal::ShapeInvalid),
+        Field::Absent => {
+            let own = std::mem::take(&mut root.own);
+            Ok((root, Events { list: vec![Field::Value(own)], too_many: false }))
+        }
+    }
+}
+
+/// What is the same for all events of a body.
+struct Reader<'a> {
+    submission: &'a Submission,
+    sites: &'a Sites,
+    /// The envelope's `site`, else the query's; `None`: neither.
+    site: Field<std::borrow::Cow<'a, str>>,
+    consent: Field<WireConsent>,
+    context: Field<Box<WireEvent<'a>>>,
+    skew_ms: i64,
+    sent_at_wrong: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn new(root: Root<'a>, submission: &'a Submission, sites: &'a Sites) -> Self {
+        let mut site = root.own.site;
+        if site.is_absent() {
+            let named = |(name, value)| if name == "site" { Some(value) } else { None };
+            let hint = url::form_urlencoded::parse(submission.query().as_bytes()).find_map(named);
+            site = hint.map_or(Field::Absent, Field::Value);
+        }
+        let (sent_at, sent_at_wrong) = match root.sent_at {
+            Field::Value(at) => (Some(at), false),
+            Field::Absent => (None, false),
+            Field::Wrong => (None, true),
+        };
+        Self {
+            submission,
+            sites,
+            site,
+            consent: root.own.consent,
+            context: root.context,
+            skew_ms: time::skew_ms(sent_at, submission.received_at_ms()),
+            sent_at_wrong,
+        }
+    }
+
+    fn beacon(&self, event: Field<WireEvent<'a>>) -> Result<Beacon<'a>, Rejected<'a>> {
+        let mut rejected = Rejected { site: None, code: RejectCode::EventInvalid };
+        let Field::Value(mut wire) = event else { return Err(rejected) };
+        match &self.context {
+            Field::Value(context) => wire.inherit(context),
+            Field::Wrong => rejected.code = RejectCode::FieldType("context"),
+            Field::Absent => {}
+        }
+        let named = if wire.site.is_absent() { &self.site } else { &wire.site };
+        let site = match named {
+            Field::Value(id) => self.sites.by_id(id),
+            Field::Absent | Field::Wrong => None,
+        };
+        let Some(site) = site else { return Err(Rejected { code: RejectCode::SiteUnknown, ..rejected }) };
+        rejected.site = Some(site);
+        if self.submission.origin().is_some_and(|origin| !site.allows_origin(origin)) {
+            return Err(Rejected { code: RejectCode::OriginForbidden, ..rejected });
+        }
+        if matches!(self.context, Field::Wrong) {
+            return Err(rejected);
+        }
+        if self.sent_at_wrong {
+            return Err(Rejected { code: RejectCode::FieldType("sent_at"), ..rejected });
+        }
+        let own_consent = std::mem::take(&mut wire.consent);
+        let consent = match if own_consent.is_absent() { &self.consent } else { &own_consent } {
+            Field::Absent => PayloadConsent::Silent,
+            Field::Value(consent) => PayloadConsent::Says(*consent),
+            Field::Wrong => PayloadConsent::Unreadable,
+        };
+        let (event, ts) = event::check(wire).map_err(|code| Rejected { code, ..rejected })?;
+        let received_at_ms = self.submission.received_at_ms();
+        let ts_ms = time::corrected_ms(ts, self.skew_ms, received_at_ms)
+            .ok_or(Rejected { code: RejectCode::TsOutOfRange, ..rejected })?;
+        let around = Around { site, submission: self.submission };
+        Ok(Beacon { timed: Timed { event, ts_ms, skew_ms: self.skew_ms }, consent, around })
+    }
+}
+
+#[cfg(test)]
+mod tests;

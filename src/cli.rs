@@ -1,0 +1,316 @@
+//! The command line. Exit codes: 0 fine, 1 failed, 2 wrong usage or configuration.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+use tokio::net::TcpListener;
+
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError, File, Secret};
+use crate::server;
+use crate::store::engine::{self, Engine};
+use crate::store::{self, External, Source, Target};
+use crate::telemetry;
+
+/// Consentry: a consent-gated, de-identifying analytics collector in front of ClickHouse.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take beacons (the default command).
+    Serve(ServeArgs),
+    /// Read the configuration and say what it means.
+    CheckConfig(ConfigArgs),
+    /// Bring the store's schema to this version.
+    Migrate(ConfigArgs),
+    /// Run one query as admin and print the answer, TabSeparated unless the query names a FORMAT.
+    Sql {
+        /// The query.
+        query: String,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+}
+
+#[derive(Debug, Args, Clone, Default)]
+struct ConfigArgs {
+    /// Configuration file (TOML).
+    #[arg(long, value_name = "FILE", env = "CONSENTRY_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where spool, salts and the embedded engine live.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// http://user:password@host:8123 of a ClickHouse; without it the embedded engine runs.
+    #[arg(long, value_name = "URL")]
+    clickhouse_url: Option<String>,
+}
+
+#[derive(Debug, Args, Clone, Default)]
+struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Where beacons are taken.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Where metrics, statistics and health are served.
+    #[arg(long, value_name = "ADDR")]
+    admin_listen: Option<SocketAddr>,
+}
+
+impl ConfigArgs {
+    fn load(&self) -> Result<File, Failure> {
+        let mut file = File::load(self.config.as_deref(), std::env::vars())?;
+        if let Some(data_dir) = &self.data_dir {
+            file.data_dir.clone_from(data_dir);
+        }
+        if let Some(url) = &self.clickhouse_url {
+            file.clickhouse_url = Some(Secret::new(url.clone()));
+        }
+        Ok(file)
+    }
+}
+
+/// Why a command ended, in one line with the way out.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Failure {
+    fn of(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) | Self::Usage(_) => ExitCode::from(2),
+            Self::Failed(_) => ExitCode::from(1),
+        }
+    }
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    // The engine is this program again: it has to be a child that dies with us, and loads a library that nothing
+    // else of us should share a process with.
+    if args.get(1).is_some_and(|first| first == engine::CHILD_COMMAND) {
+        let status = engine::child_main(args[2..].to_vec());
+        return ExitCode::from(u8::try_from(status).unwrap_or(1));
+    }
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    telemetry::init_logging();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("consentry: cannot start: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    let done = runtime.block_on(async {
+        match cli.command {
+            None => serve(cli.serve).await,
+            Some(Command::Serve(args)) => serve(args).await,
+            Some(Command::CheckConfig(args)) => check_config(&args),
+            Some(Command::Migrate(args)) => migrate(&args).await,
+            Some(Command::Sql { query, config }) => sql(&query, &config).await,
+        }
+    });
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("consentry: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+async fn bind(address: SocketAddr, what: &str, flag: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::of(match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                format!("{what}: {address} is in use by another program; end that one or give {flag} another address")
+            }
+            _ => format!("{what}: cannot listen on {address}: {error}"),
+        })
+    })
+}
+
+async fn serve(args: ServeArgs) -> Result<(), Failure> {
+    let mut file = args.config.load()?;
+    file.listen = args.listen.unwrap_or(file.listen);
+    file.admin_listen = args.admin_listen.unwrap_or(file.admin_listen);
+    let config = file.resolve()?;
+    let external = external(&config)?;
+    let public = bind(config.file.listen, "beacons", "--listen").await?;
+    let admin = bind(config.file.admin_listen, "admin", "--admin-listen").await?;
+    let _lock = lock(&config.file.data_dir)?;
+    let stop = stop_signal()?;
+    let (source, engine) = match external {
+        Some(external) => (Source::External(Arc::new(external)), None),
+        None => {
+            let engine = Arc::new(start_engine(&config.file.data_dir).await?);
+            (Source::Embedded(engine.clone()), Some(engine))
+        }
+    };
+    let addresses = (public.local_addr().map_err(Failure::of)?, admin.local_addr().map_err(Failure::of)?);
+    let sites: Vec<String> = config.sites.iter().map(|site| site.id.clone()).collect();
+    let ran =
+        server::run(public, admin, config, Clock::system(), source, stop, || ready(addresses, &sites)).await;
+    if let Some(engine) = engine {
+        engine.stop().await;
+    }
+    ran.map_err(Failure::of)
+}
+
+/// The line that a newcomer waits for.
+fn ready((public, admin): (SocketAddr, SocketAddr), sites: &[String]) {
+    let site = sites.iter().find(|site| *site == "demo").or(sites.first()).map_or("demo", String::as_str);
+    println!("Consentry is ready. Beacons: http://{public}  Admin: http://{admin}");
+    if site == "demo" {
+        println!("Look:  http://{public}/demo");
+    }
+    println!(
+        "Try:   curl -s http://{public}/v1/events -H 'content-type: application/json' \
+         -d '{{\"site\":\"{site}\",\"type\":\"pageview\",\"url\":\"https://example.com/hello\",\"consent\":{{\"analytics\":true}}}}'"
+    );
+    println!("Then:  consentry sql \"SELECT type, path, channel FROM consentry.events\"");
+}
+
+fn lock(data_dir: &Path) -> Result<std::fs::File, Failure> {
+    server::lock_data_dir(data_dir).map_err(|error| {
+        Failure::of(match error.kind() {
+            std::io::ErrorKind::WouldBlock => format!(
+                "the data directory {} is in use by another collector; give --data-dir another one",
+                data_dir.display()
+            ),
+            _ => format!("cannot use the data directory {}: {error}", data_dir.display()),
+        })
+    })
+}
+
+fn external(config: &Config) -> Result<Option<External>, Failure> {
+    config.file.clickhouse_url.as_ref().map(External::parse).transpose().map_err(Failure::Usage)
+}
+
+async fn start_engine(data_dir: &Path) -> Result<Engine, Failure> {
+    let program = match engine::locate().map_err(Failure::of)? {
+        Some(program) => program,
+        None => engine::fetch().await.map_err(Failure::of)?,
+    };
+    let own = std::env::current_exe().map_err(Failure::of)?;
+    Engine::start(own, program, engine_dir(data_dir)).map_err(Failure::of)
+}
+
+fn engine_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("engine")
+}
+
+/// Done at the first SIGTERM or SIGINT; the second ends the process at once.
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::of)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::of)?;
+    let (first, stopped) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let mut first = Some(first);
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            match first.take() {
+                Some(first) => drop(first.send(())),
+                // What was acknowledged is durable; there is nothing to save.
+                None => std::process::exit(1),
+            }
+        }
+    });
+    Ok(async move {
+        let _ = stopped.await;
+    })
+}
+
+fn check_config(args: &ConfigArgs) -> Result<(), Failure> {
+    let config = args.load()?.resolve()?;
+    external(&config)?;
+    println!("The configuration is sound.");
+    println!("Beacons: {}  Admin: {}", config.file.listen, config.file.admin_listen);
+    println!(
+        "Store:   {}",
+        if config.file.clickhouse_url.is_some() {
+            "the ClickHouse of clickhouse_url"
+        } else {
+            "embedded engine"
+        }
+    );
+    let mut sites: Vec<_> = config.sites.iter().collect();
+    sites.sort_by(|a, b| a.id.cmp(&b.id));
+    for site in sites {
+        println!("Site {}: {}; rows are kept {} days.", site.id, site.consent, site.retention_days);
+    }
+    Ok(())
+}
+
+async fn migrate(args: &ConfigArgs) -> Result<(), Failure> {
+    let config = args.load()?.resolve()?;
+    let (source, engine, _lock) = match external(&config)? {
+        Some(external) => (Source::External(Arc::new(external)), None, None),
+        None => {
+            let lock = lock(&config.file.data_dir)?;
+            let engine = Arc::new(start_engine(&config.file.data_dir).await?);
+            engine.ready().await.map_err(Failure::of)?;
+            (Source::Embedded(engine.clone()), Some(engine), Some(lock))
+        }
+    };
+    let admin = source.admin().ok_or_else(|| Failure::of("the engine is not ready"))?;
+    let applied = store::migrate(&admin, &config.sites, !source.has_users_file()).await.map_err(Failure::of);
+    if let Some(engine) = engine {
+        engine.stop().await;
+    }
+    println!("Applied {} migrations.", applied?);
+    Ok(())
+}
+
+async fn sql(query: &str, args: &ConfigArgs) -> Result<(), Failure> {
+    let config = args.load()?.resolve()?;
+    let out = std::io::stdout().lock();
+    if let Some(external) = external(&config)? {
+        return store::query(&Target::from(&external), query, out).await.map_err(Failure::of);
+    }
+    let dir = engine_dir(&config.file.data_dir);
+    if let Some(access) = engine::read_access(&dir) {
+        return store::query(&Target::from(&access), query, out).await.map_err(Failure::of);
+    }
+    // No collector runs: start the engine for this one query.
+    let _lock = lock(&config.file.data_dir)?;
+    let engine = start_engine(&config.file.data_dir).await?;
+    engine.ready().await.map_err(Failure::of)?;
+    let access = engine.access().ok_or_else(|| Failure::of("the engine is not ready"))?;
+    let answered = store::query(&Target::from(&access), query, out).await.map_err(Failure::of);
+    engine.stop().await;
+    answered
+}

@@ -1,0 +1,316 @@
+//! Configuration: one TOML file, each key also as `CONSENTRY_<KEY>`, flags on top.
+//!
+//! [`File`] is what was written; [`Config`] is what it means. Everything is checked in [`File::resolve`], so no
+//! other part of the program meets an unchecked value. The doc comments on `File` are the documentation.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use crate::site::{Site, SiteFile, Sites};
+
+/// A value that is never printed.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(value: String) -> Self {
+        Self(value)
+    }
+
+    /// The secret itself. Compare or send it; never log it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// The configuration as written. Unknown keys are errors.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    /// Where beacons, the tracker and the pixel are served.
+    pub listen: SocketAddr,
+    /// Where statistics, metrics and health are served. Loopback unless `admin_token` is set.
+    pub admin_listen: SocketAddr,
+    /// Spool, salts and the embedded engine live here.
+    pub data_dir: PathBuf,
+    /// `http://user:password@host:8123` of a ClickHouse; absent: the embedded engine.
+    pub clickhouse_url: Option<Secret>,
+    /// Bearer token for the admin address.
+    pub admin_token: Option<Secret>,
+    /// Networks whose `client_address_header` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Header that a trusted proxy puts the client's address in, e.g. `x-forwarded-for`.
+    pub client_address_header: Option<String>,
+
+    /// Largest body on the wire, in bytes, before decompression.
+    pub body_bytes_max: usize,
+    /// Largest body after decompression, in bytes.
+    pub body_decoded_bytes_max: usize,
+    /// Bytes of all bodies that are being read or handled at one time.
+    pub bodies_in_flight_bytes_max: usize,
+    /// A whole body has to arrive within this time, in milliseconds.
+    pub body_timeout_ms: u64,
+    /// All request headers have to arrive within this time, in milliseconds.
+    pub header_timeout_ms: u64,
+    /// Most connections open at one time.
+    pub connections_max: usize,
+
+    /// A segment is sealed at this many rows.
+    pub seal_rows_max: u32,
+    /// A segment is sealed at this many bytes.
+    pub seal_bytes_max: u64,
+    /// A segment is sealed this long after its first record, in milliseconds.
+    pub seal_after_ms: u64,
+    /// Bytes that the spool may hold on disk; above it beacons are answered with 503.
+    pub spool_bytes_max: u64,
+    /// Sending the same event id again within this time, in seconds, is counted once.
+    pub duplicate_window_s: u64,
+    /// Most event ids remembered for that; above it the window shrinks.
+    pub duplicate_ids_max: usize,
+    /// On SIGTERM, how long to try to ship what is spooled, in seconds.
+    pub drain_seconds: u64,
+    /// How many distinct User-Agents are remembered with their classification.
+    pub agent_cache_entries_max: usize,
+
+    /// The sites that events are taken for. None: one site `demo` for loopback origins.
+    pub site: Vec<SiteFile>,
+}
+
+impl Default for File {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            admin_listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            data_dir: PathBuf::from("./data"),
+            clickhouse_url: None,
+            admin_token: None,
+            trusted_proxies: Vec::new(),
+            client_address_header: None,
+            body_bytes_max: 1024 * 1024,
+            body_decoded_bytes_max: 4 * 1024 * 1024,
+            bodies_in_flight_bytes_max: 32 * 1024 * 1024,
+            body_timeout_ms: 10_000,
+            header_timeout_ms: 10_000,
+            connections_max: 10_000,
+            seal_rows_max: 50_000,
+            seal_bytes_max: 8 * 1024 * 1024,
+            seal_after_ms: 1_000,
+            spool_bytes_max: 4 * 1024 * 1024 * 1024,
+            duplicate_window_s: 600,
+            duplicate_ids_max: 1_000_000,
+            drain_seconds: 10,
+            agent_cache_entries_max: 4096,
+            site: Vec::new(),
+        }
+    }
+}
+
+/// The configuration as meant: checked, and with its sites resolved.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Every key but the sites.
+    pub file: File,
+    /// The sites by id.
+    pub sites: Arc<Sites>,
+}
+
+/// Why a configuration cannot be used, in words for whoever wrote it.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("cannot read the configuration {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, has an unknown key or a value of a wrong type.
+    #[error("{origin}: {message}")]
+    Invalid {
+        /// The file or environment variable.
+        origin: String,
+        /// What is wrong and where.
+        message: String,
+    },
+    /// A value that cannot be meant.
+    #[error("configuration: {0}")]
+    Unsound(String),
+}
+
+/// Environment variables that begin with `CONSENTRY_` and are not configuration keys.
+const NOT_KEYS: &[&str] =
+    &["LIBCHDB", "CACHE_DIR", "WEB_DIST", "CONFIG", "LOG", "LOG_FORMAT", "TEST_CHROMIUM"];
+
+impl File {
+    /// Reads `path` (or the defaults, if there is none) and lays the environment over it.
+    pub fn load(
+        path: Option<&Path>,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut text = String::new();
+        let mut origin = String::from("environment");
+        if let Some(path) = path {
+            text = std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+            origin = path.display().to_string();
+        }
+        // Parsed once as it stands, so that an error names the line of the file.
+        let as_written: Self = toml::from_str(&text)
+            .map_err(|error| ConfigError::Invalid { origin: origin.clone(), message: error.to_string() })?;
+        let overrides: Vec<(String, String)> = env
+            .filter_map(|(name, value)| Some((name.strip_prefix("CONSENTRY_")?.to_owned(), value)))
+            .filter(|(name, _)| !NOT_KEYS.contains(&name.as_str()))
+            .collect();
+        if overrides.is_empty() {
+            return Ok(as_written);
+        }
+        let mut table: toml::Table = toml::from_str(&text)
+            .map_err(|error| ConfigError::Invalid { origin: origin.clone(), message: error.to_string() })?;
+        for (name, value) in overrides {
+            table.insert(name.to_ascii_lowercase(), env_value(&value));
+            // One at a time, so that the message names the variable.
+            table.clone().try_into::<Self>().map_err(|error| ConfigError::Invalid {
+                origin: format!("environment variable CONSENTRY_{name}"),
+                message: error.message().to_owned(),
+            })?;
+        }
+        table
+            .try_into()
+            .map_err(|error: toml::de::Error| ConfigError::Invalid { origin, message: error.to_string() })
+    }
+
+    /// Checks the values and what they have to do with each other.
+    pub fn resolve(self) -> Result<Config, ConfigError> {
+        let unsound = |message: String| Err(ConfigError::Unsound(message));
+        if self.admin_token.is_none() && !self.admin_listen.ip().is_loopback() {
+            return unsound(format!(
+                "admin_listen = \"{}\" can be reached from outside: set admin_token, or listen on 127.0.0.1",
+                self.admin_listen
+            ));
+        }
+        if self.listen == self.admin_listen && self.listen.port() != 0 {
+            return unsound("listen and admin_listen are the same address: give them different ports".into());
+        }
+        if self.client_address_header.is_some() != !self.trusted_proxies.is_empty() {
+            return unsound("client_address_header and trusted_proxies only work together: set both".into());
+        }
+        let orders = [
+            (
+                "body_bytes_max",
+                self.body_bytes_max as u64,
+                "body_decoded_bytes_max",
+                self.body_decoded_bytes_max as u64,
+            ),
+            (
+                "body_bytes_max + body_decoded_bytes_max",
+                (self.body_bytes_max + self.body_decoded_bytes_max) as u64,
+                "bodies_in_flight_bytes_max",
+                self.bodies_in_flight_bytes_max as u64,
+            ),
+            (
+                "body_decoded_bytes_max",
+                self.body_decoded_bytes_max as u64,
+                "seal_bytes_max",
+                self.seal_bytes_max,
+            ),
+            ("2 x seal_bytes_max", self.seal_bytes_max * 2, "spool_bytes_max", self.spool_bytes_max),
+        ];
+        for (smaller_name, smaller, larger_name, larger) in orders {
+            if smaller > larger {
+                return unsound(format!(
+                    "{smaller_name} ({smaller}) must not be above {larger_name} ({larger})"
+                ));
+            }
+        }
+        let positive = [
+            ("body_bytes_max", self.body_bytes_max as u64),
+            ("body_timeout_ms", self.body_timeout_ms),
+            ("header_timeout_ms", self.header_timeout_ms),
+            ("connections_max", self.connections_max as u64),
+            ("seal_rows_max", u64::from(self.seal_rows_max)),
+            ("seal_after_ms", self.seal_after_ms),
+            ("duplicate_ids_max", self.duplicate_ids_max as u64),
+            ("agent_cache_entries_max", self.agent_cache_entries_max as u64),
+        ];
+        for (name, value) in positive {
+            if value == 0 {
+                return unsound(format!("{name} must be above 0"));
+            }
+        }
+        let written = if self.site.is_empty() { vec![SiteFile::demo()] } else { self.site.clone() };
+        let sites = written.into_iter().map(Site::resolve).collect::<Result<Vec<_>, _>>()?;
+        Ok(Config { sites: Arc::new(Sites::new(sites)?), file: self })
+    }
+}
+
+/// `1024`, `true` and `["a"]` are meant as TOML; anything else is a plain string.
+fn env_value(text: &str) -> toml::Value {
+    let parsed = toml::from_str::<toml::Table>(&format!("v = {text}")).ok();
+    parsed.and_then(|mut table| table.remove("v")).unwrap_or_else(|| toml::Value::String(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("consentry.toml");
+        std::fs::write(&path, text).unwrap();
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        File::load(Some(&path), env)?.resolve()
+    }
+
+    #[test]
+    fn nothing_at_all_is_a_demo_on_loopback() {
+        let config = File::load(None, std::iter::empty()).unwrap().resolve().unwrap();
+        assert_eq!(config.file.listen.to_string(), "127.0.0.1:8080");
+        assert!(config.sites.by_id("demo").is_some());
+    }
+
+    #[test]
+    fn a_misspelt_key_is_named_with_its_line() {
+        let error = load("listen = \"127.0.0.1:1\"\nadmin_lisen = \"x\"\n", &[]).unwrap_err().to_string();
+        assert!(error.contains("admin_lisen") && error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn environment_wins_over_the_file() {
+        let config = load("body_bytes_max = 10", &[("CONSENTRY_BODY_BYTES_MAX", "2048")]).unwrap();
+        assert_eq!(config.file.body_bytes_max, 2048);
+        let error = load("", &[("CONSENTRY_NONSENSE", "1")]).unwrap_err().to_string();
+        assert!(error.contains("CONSENTRY_NONSENSE"), "{error}");
+    }
+
+    #[test]
+    fn an_admin_address_without_a_token_must_be_loopback() {
+        assert!(load("admin_listen = \"0.0.0.0:8081\"", &[]).is_err());
+        assert!(load("admin_listen = \"0.0.0.0:8081\"\nadmin_token = \"t\"", &[]).is_ok());
+    }
+
+    #[test]
+    fn limits_must_fit_each_other() {
+        let error = load("body_decoded_bytes_max = 16000000", &[]).unwrap_err().to_string();
+        assert!(error.contains("seal_bytes_max"), "{error}");
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let config = load("admin_token = \"hunter2\"\nclickhouse_url = \"http://u:pw@h:1\"", &[]).unwrap();
+        let printed = format!("{config:?}");
+        assert!(!printed.contains("hunter2") && !printed.contains("pw@h"), "{printed}");
+    }
+}

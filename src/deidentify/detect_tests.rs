@@ -1,0 +1,251 @@
+use super::*;
+use proptest::prelude::*;
+
+fn becomes(text: &str, want: &str) {
+    let redacted = redact(text);
+    assert_eq!(redacted.text, want, "from {text:?}");
+    assert!(redacted.count > 0, "no find counted in {text:?}");
+    assert_eq!(redact(want).text, want, "not stable: {want:?}");
+}
+
+fn stays(text: &str) {
+    let redacted = redact(text);
+    assert_eq!(redacted.text, text);
+    assert!(matches!(redacted.text, Cow::Borrowed(_)), "allocated for {text:?}");
+    assert_eq!(redacted.count, 0);
+}
+
+#[test]
+fn email_plain() {
+    becomes("mail john.doe+news@example.co.uk now", "mail [email] now");
+    becomes("john.doe@example.com.", "[email].");
+    becomes("<a_b@x.org>,c-d@y.org", "<[email]>,[email]");
+    becomes("mailto:john@example.com?subject=x", "mailto:[email]?subject=x");
+    becomes("root@localhost", "[email]");
+}
+
+#[test]
+fn email_percent_encoded() {
+    becomes("john%40example.com", "[email]");
+    becomes("u=john%2Bnews%40example.com&x=1", "u=[email]&x=1");
+    becomes("john%2540example.com", "[email]");
+}
+
+#[test]
+fn email_with_digits_in_local_part() {
+    becomes("john19801231@example.com", "[email]");
+    becomes("+34600123456@sms.example.com", "[email]");
+}
+
+#[test]
+fn email_international() {
+    becomes("jürgen.müller@bücher.example", "[email]");
+    becomes("用户@例子.公司", "[email]");
+}
+
+#[test]
+fn email_quoted_or_at_an_address() {
+    becomes("\"john doe\"@example.com", "[email]");
+    becomes("john@192.0.2.7", "[email]");
+    becomes("john@[192.0.2.7]", "[email]");
+    becomes("john@[IPv6:2001:db8::1]", "[email]");
+}
+
+#[test]
+fn at_sign_without_address_stays() {
+    stays("follow @example");
+    stays("npm/vue@3.4.1/dist/vue.js");
+    stays("5 @ 3");
+    stays("100%40");
+    stays("@");
+}
+
+#[test]
+fn ipv4() {
+    becomes("from 192.0.2.17", "from [ip]");
+    becomes("http://192.0.2.17:8080/x", "http://[ip]:8080/x");
+    becomes("1.1.1.1.", "[ip].");
+    becomes("ip=10.0.0.1,127.0.0.1", "ip=[ip],[ip]");
+    becomes("192.0.2.17 555 1234", "[ip] [number]");
+    becomes("192.168.1.1.1", "[number]");
+}
+
+#[test]
+fn ipv6() {
+    becomes("from 2001:db8:85a3::8a2e:370:7334", "from [ip]");
+    becomes("[2001:0db8:85a3:0000:0000:8a2e:0370:7334]:443", "[[ip]]:443");
+    becomes("::ffff:192.0.2.1", "[ip]");
+    becomes("fe80::1.", "[ip].");
+    becomes("fe80::1%eth0", "[ip]%eth0");
+    becomes("ip:2001:db8::1", "ip:[ip]");
+    becomes("2001:db8::1: refused", "[ip]: refused");
+    becomes("at ::1", "at [ip]");
+}
+
+#[test]
+fn colons_without_address_stay() {
+    stays("std::vec::Vec");
+    stays("Foo3::bar");
+    stays("12:30:45");
+    stays("a:1, b:2, c:3");
+    stays("4a:00:04:10");
+}
+
+#[test]
+fn number_in_one_piece() {
+    becomes("order 1234567", "order [number]");
+    becomes("card 4111111111111111!", "card [number]!");
+    becomes("id12345678x", "id[number]x");
+    becomes("51.5074123,-0.1277583", "[number],-[number]");
+}
+
+#[test]
+fn telephone_numbers() {
+    becomes("call +34 612 34 56 78", "call [number]");
+    becomes("call (555) 123-4567", "call [number]");
+    becomes("(0) 30/123456", "[number]");
+    becomes("tel:+1-800-555-0199", "tel:[number]");
+    becomes("06.12.34.56.78", "[number]");
+    becomes("+44 (0)20 7946 0958", "[number]");
+    becomes("612\u{a0}345\u{a0}678", "[number]");
+    becomes("(+49 30 123456)", "[number]");
+    becomes("555\u{2011}123\u{2011}4567", "[number]");
+}
+
+#[test]
+fn card_and_document_numbers() {
+    becomes("4111 1111 1111 1111", "[number]");
+    becomes("4111-1111-1111-1111", "[number]");
+    becomes("078-05-1120", "[number]");
+    becomes("12.345.678-9", "[number]");
+    becomes("12.345.678", "[number]");
+}
+
+#[test]
+fn ordinary_titles_stay() {
+    stays("Top 10 phones of 2026");
+    stays("iPhone 15 Pro 256GB");
+    stays("10.000 Schritte");
+    stays("10.000.000 Schritte am Tag");
+    stays("Season 3, Episode 12 (2024)");
+    stays("2025-2026");
+    stays("2025/2026 calendar");
+    stays("100 % Bio – 3 für 2");
+    stays("");
+}
+
+#[test]
+fn ordinary_paths_stay() {
+    stays("/p/12345");
+    stays("/2026/11/23/news");
+    stays("/blog/2026-11-23-why");
+    stays("/2026/11/23/12345");
+}
+
+#[test]
+fn dates_and_times_stay() {
+    stays("2026-11-23");
+    stays("23.11.2026 and 11/23/2026");
+    stays("2026-11-23T10:15:30.123456Z");
+    stays("2026-11-23 10:15:30+02:00");
+    stays("Route 66 2026-11-23");
+    stays("2026-11-23 - 2026-11-30");
+    stays("10:15:30.1234567");
+}
+
+#[test]
+fn versions_stay() {
+    stays("Chrome 120.0.6099.71");
+    stays("Windows 10.0.19045.3693");
+    stays("v1.2.3.4");
+}
+
+#[test]
+fn amounts_stay() {
+    stays("€ 1.234.567");
+    stays("1.234.567,89");
+    stays("1 234 567 €");
+    stays("$1234567.89");
+    stays("1,234,567.89 USD");
+}
+
+#[test]
+fn what_only_looks_like_a_date_is_a_number() {
+    becomes("2026-11-23-4567", "[number]");
+    becomes("2026-13-33", "[number]");
+    becomes("20261123", "[number]");
+}
+
+#[test]
+fn six_digits_stay_seven_go() {
+    stays("123456");
+    stays("123-456");
+    becomes("123-4567", "[number]");
+}
+
+#[test]
+fn several_finds_are_counted() {
+    let redacted = redact("a@b.example 192.0.2.1 4111111111111111");
+    assert_eq!((&*redacted.text, redacted.count), ("[email] [ip] [number]", 3));
+}
+
+#[test]
+fn clean_replaces_controls_and_cuts() {
+    assert_eq!(clean("a\0b\tc\u{85}d\u{7f}", 100), "a b c d ");
+    assert!(matches!(clean("plain – text", 100), Cow::Borrowed(_)));
+    assert!(matches!(clean("Â\u{a0}é", 100), Cow::Borrowed(_)));
+    assert_eq!(clean("abé", 3), "ab");
+    assert_eq!(clean("abé", 4), "abé");
+    assert_eq!(clean("abc", 0), "");
+}
+
+#[test]
+fn time_is_linear_in_the_text() {
+    for piece in ["@", "a@", "%40", "a%4012", "1:", "::", "1.", "1-", "(", "\"", "\"@", "1 ", "f:", "[@["] {
+        let text = piece.repeat(100_000);
+        let start = std::time::Instant::now();
+        redact(&text);
+        assert!(start.elapsed().as_secs() < 5, "{piece:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn any_text_twice_is_once(text in ".{0,120}") {
+        let once = redact(&text);
+        let twice = redact(&once.text);
+        prop_assert_eq!(&*twice.text, &*once.text);
+    }
+
+    #[test]
+    fn dense_text_twice_is_once(text in "([0-9]{1,5}|[-.:/@%()+ ]|%40|[a-fv]|[€é\u{a0}]|2026-11-23|12:30|192\\.0\\.2\\.1|\\[|\\]|,|\"){0,40}") {
+        let once = redact(&text);
+        let twice = redact(&once.text);
+        prop_assert_eq!(&*twice.text, &*once.text);
+    }
+
+    #[test]
+    fn no_run_of_digits_survives(prefix in "[a-z ]{0,10}", number in "[0-9]{7,20}", suffix in "[a-z ]{0,10}") {
+        let text = format!("{prefix}{number}{suffix}");
+        prop_assert!(!redact(&text).text.contains(|c: char| c.is_ascii_digit()));
+    }
+
+    #[test]
+    fn no_address_survives(address in any::<[u8; 4]>(), v6 in any::<[u16; 8]>(), before in "[ ,;=(\\[]?", after in "[ ,;)\\]/]?") {
+        let v4 = std::net::Ipv4Addr::from(address).to_string();
+        let v6 = Ipv6Addr::from(v6).to_string();
+        for ip in [v4, v6] {
+            let text = format!("{before}{ip}{after}");
+            prop_assert_eq!(redact(&text).text, format!("{before}[ip]{after}"));
+        }
+    }
+
+    #[test]
+    fn clean_is_bounded_and_free_of_controls(text in any::<String>(), bytes_max in 0..60_usize) {
+        let cleaned = clean(&text, bytes_max);
+        prop_assert!(cleaned.len() <= bytes_max);
+        prop_assert!(!cleaned.contains(char::is_control));
+    }
+}

@@ -1,0 +1,314 @@
+//! Fourth room: identifiers end here. ConsentedEvent -> [`ScrubbedEvent`] -> [`PseudonymousEvent`].
+//!
+//! Invariant: behind this room there is no address, no event, visit or subject id as sent, no query parameter that
+//! the site did not name, no path or text that has not been through the detectors. The User-Agent goes one door
+//! further, as an opaque borrow of the request: `enrich` makes a family and a version of it.
+
+pub mod detect;
+mod pseudonym;
+mod salt;
+pub mod url;
+
+use std::borrow::Cow;
+
+pub use salt::{Keys, Salts, SiteKey};
+
+use crate::accept::{ClientAddress, UserAgent};
+use crate::beacon::{Around, Crash, Event, Identifying, Kind, RejectCode, Size, Time, Timed, Utm, Vitals};
+use crate::clock::DAY_MS;
+use crate::consent::{ConsentedEvent, Grant};
+use crate::site::Site;
+use detect::{clean, redact};
+use url::{ClickId, ReducedUrl, Referrer};
+
+/// A stored text is at most as long as the beacon's longest; cleaning only takes away.
+const KEPT_BYTES_MAX: usize = 8192;
+
+/// What is left of an event's words and numbers.
+#[derive(Debug, Default)]
+#[allow(missing_docs)]
+pub struct Content<'a> {
+    pub host: Cow<'a, str>,
+    pub path: Cow<'a, str>,
+    pub query: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    pub prev_path: Cow<'a, str>,
+    pub referrer_host: Cow<'a, str>,
+    pub click_id: Option<ClickId>,
+    pub utm: Utm<'a>,
+    pub title: Cow<'a, str>,
+    pub page_id: Cow<'a, str>,
+    pub name: Cow<'a, str>,
+    pub point: Cow<'a, str>,
+    pub props: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    pub language: Cow<'a, str>,
+    pub timezone: Cow<'a, str>,
+    pub connection: Cow<'a, str>,
+    pub app_version: Cow<'a, str>,
+    pub sdk: Cow<'a, str>,
+    pub crash_kind: Cow<'a, str>,
+    pub crash_message: Cow<'a, str>,
+    pub crash_stack: Cow<'a, str>,
+    pub crash_source: Cow<'a, str>,
+    /// How many places were replaced by `[kind]`.
+    pub redactions: u16,
+}
+
+/// The numbers of an event, which identify nobody.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs)]
+pub struct Measures {
+    pub kind: Kind,
+    pub ts_ms: i64,
+    pub screen: Size,
+    pub viewport: Size,
+    pub engaged_ms: u32,
+    pub scroll_pct: u8,
+    pub vitals: Vitals,
+}
+
+/// What still identifies, until it is hashed.
+struct Raw<'a> {
+    client: ClientAddress,
+    agent: UserAgent<'a>,
+    event_id: Option<Identifying<'a>>,
+    visit_id: Option<Identifying<'a>>,
+    visit_started_at: Option<Time>,
+    skew_ms: i64,
+    received_at_ms: i64,
+}
+
+/// An event whose words have been through the detectors. Made by [`scrub`] alone.
+pub struct ScrubbedEvent<'a> {
+    site: &'a Site,
+    grant: Grant,
+    measures: Measures,
+    content: Content<'a>,
+    raw: Raw<'a>,
+}
+
+impl std::fmt::Debug for ScrubbedEvent<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ScrubbedEvent").finish_non_exhaustive()
+    }
+}
+
+/// Counts what it replaces.
+struct Scrubber {
+    redactions: u16,
+}
+
+impl Scrubber {
+    fn text<'a>(&mut self, text: Cow<'a, str>) -> Cow<'a, str> {
+        if text.is_empty() {
+            return text;
+        }
+        match text {
+            Cow::Borrowed(text) => self.borrowed(text),
+            Cow::Owned(text) => Cow::Owned(self.borrowed(&text).into_owned()),
+        }
+    }
+
+    fn borrowed<'a>(&mut self, text: &'a str) -> Cow<'a, str> {
+        let redacted = match clean(text, KEPT_BYTES_MAX) {
+            Cow::Borrowed(text) => redact(text),
+            Cow::Owned(text) => {
+                let redacted = redact(&text);
+                self.redactions = self.redactions.saturating_add(redacted.count);
+                return Cow::Owned(redacted.text.into_owned());
+            }
+        };
+        self.redactions = self.redactions.saturating_add(redacted.count);
+        redacted.text
+    }
+
+    /// The path of a URL; empty where it is none.
+    fn path(&mut self, location: &Identifying<'_>) -> Cow<'static, str> {
+        let Ok(reduced) = url::reduce_path(location.expose()) else { return Cow::Borrowed("") };
+        self.redactions = self.redactions.saturating_add(reduced.redactions);
+        Cow::Owned(reduced.path.into_owned())
+    }
+
+    fn option<'a>(&mut self, text: Option<Cow<'a, str>>) -> Option<Cow<'a, str>> {
+        text.map(|text| self.text(text))
+    }
+}
+
+/// Reduces URLs and redacts every free text. An event whose URL is none is rejected.
+pub fn scrub(consented: ConsentedEvent<'_>) -> Result<ScrubbedEvent<'_>, RejectCode> {
+    let (Timed { event, ts_ms, skew_ms }, Around { site, submission }, grant) = consented.into_parts();
+    let Event { kind, screen, viewport, engaged_ms, scroll_pct, vitals, .. } = event;
+    let measures = Measures { kind, ts_ms, screen, viewport, engaged_ms, scroll_pct, vitals };
+    let raw = Raw {
+        client: submission.client(),
+        agent: submission.agent(),
+        event_id: event.id,
+        visit_id: event.visit_id,
+        visit_started_at: event.visit_started_at,
+        skew_ms,
+        received_at_ms: submission.received_at_ms(),
+    };
+    let mut scrubber = Scrubber { redactions: 0 };
+    let mut content = Content {
+        title: scrubber.text(event.title),
+        page_id: scrubber.text(event.page_id),
+        name: scrubber.text(event.name),
+        point: scrubber.text(event.point),
+        language: event.language,
+        timezone: event.timezone,
+        connection: event.connection,
+        app_version: scrubber.text(event.app_version),
+        sdk: scrubber.text(event.sdk),
+        utm: utm(&mut scrubber, event.utm),
+        ..Content::default()
+    };
+    locate(&mut content, &mut scrubber, event.url, event.prev_url, event.referrer, site)?;
+    content.props = event
+        .props
+        .into_iter()
+        .filter(|(name, _)| site.keeps_prop(name))
+        .map(|(name, value)| (scrubber.text(name), scrubber.text(value)))
+        .collect();
+    if kind == Kind::Crash {
+        crash(&mut content, &mut scrubber, event.crash);
+    }
+    content.redactions = content.redactions.saturating_add(scrubber.redactions);
+    Ok(ScrubbedEvent { site, grant, measures, content, raw })
+}
+
+fn utm<'a>(scrubber: &mut Scrubber, utm: Utm<'a>) -> Utm<'a> {
+    Utm {
+        source: scrubber.option(utm.source),
+        medium: scrubber.option(utm.medium),
+        campaign: scrubber.option(utm.campaign),
+        content: scrubber.option(utm.content),
+        term: scrubber.option(utm.term),
+        channel: scrubber.option(utm.channel),
+        kind: scrubber.option(utm.kind),
+    }
+}
+
+/// The three URLs of an event: page, page before, page of elsewhere.
+fn locate<'a>(
+    content: &mut Content<'a>,
+    scrubber: &mut Scrubber,
+    page: Option<Identifying<'a>>,
+    before: Option<Identifying<'a>>,
+    referrer: Option<Identifying<'a>>,
+    site: &Site,
+) -> Result<(), RejectCode> {
+    if let Some(page) = page {
+        let reduced = match page.into_exposed() {
+            Cow::Borrowed(page) => url::reduce(page, &site.query_params),
+            // Only a URL that was written with escapes is not borrowed from the body.
+            Cow::Owned(page) => url::reduce(&page, &site.query_params).map(ReducedUrl::into_owned),
+        };
+        let reduced = reduced.map_err(|_| RejectCode::UrlInvalid)?;
+        content.host = reduced.host;
+        content.path = reduced.path;
+        content.query = reduced.query;
+        content.click_id = reduced.click_id;
+        scrubber.redactions = scrubber.redactions.saturating_add(reduced.redactions);
+        // What the payload says outright counts more than what the URL still carries.
+        let (own, from_url) = (&mut content.utm, reduced.utm);
+        let pairs = [
+            (&mut own.source, from_url.source),
+            (&mut own.medium, from_url.medium),
+            (&mut own.campaign, from_url.campaign),
+            (&mut own.content, from_url.content),
+            (&mut own.term, from_url.term),
+            (&mut own.channel, from_url.channel),
+            (&mut own.kind, from_url.type_),
+        ];
+        for (own, from_url) in pairs {
+            if own.is_none() {
+                *own = from_url;
+            }
+        }
+    }
+    if let Some(before) = before {
+        content.prev_path = scrubber.path(&before);
+    }
+    if let Some(referrer) = referrer
+        && let Referrer::External { host } = url::referrer(referrer.expose(), &content.host)
+    {
+        content.referrer_host = scrubber.text(Cow::Owned(host.into_owned()));
+    }
+    Ok(())
+}
+
+fn crash<'a>(content: &mut Content<'a>, scrubber: &mut Scrubber, crash: Crash<'a>) {
+    content.crash_kind = scrubber.text(crash.kind);
+    content.crash_message = scrubber.text(crash.message);
+    content.crash_stack = scrubber.text(crash.stack);
+    if let Some(source) = crash.source {
+        let path = scrubber.path(&source);
+        content.crash_source = Cow::Owned(format!("{path}:{}:{}", crash.line, crash.column));
+    }
+}
+
+/// Hashes that stand for a person or a thing, under a key that is destroyed within 48 h.
+#[derive(Debug, Clone, Copy)]
+pub struct Pseudonyms {
+    /// One browser of one network, for one site and day.
+    pub visitor: u64,
+    /// One visit; 0: unknown.
+    pub visit: u64,
+    /// One event; 0: the sender gave no id.
+    pub event_id: u128,
+}
+
+/// An event that names nobody. Made by [`pseudonymise`] alone.
+pub struct PseudonymousEvent<'a> {
+    site: &'a Site,
+    grant: Grant,
+    measures: Measures,
+    content: Content<'a>,
+    pseudonyms: Pseudonyms,
+    agent: UserAgent<'a>,
+}
+
+impl std::fmt::Debug for PseudonymousEvent<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PseudonymousEvent").finish_non_exhaustive()
+    }
+}
+
+/// Hashes address, User-Agent and ids. `None` where the keys of the day of receipt are not at hand.
+pub fn pseudonymise<'a>(scrubbed: ScrubbedEvent<'a>, keys: &Keys) -> Option<PseudonymousEvent<'a>> {
+    let ScrubbedEvent { site, grant, measures, content, raw } = scrubbed;
+    let today = keys.of_day(&site.id, raw.received_at_ms)?;
+    // A visit keeps the key of the day it began on, so that midnight does not cut it in two.
+    let visit_began_ms = raw.visit_started_at.map(|Time(at_ms)| at_ms.saturating_add(raw.skew_ms));
+    let young = |began_ms: i64| (0..=DAY_MS).contains(&raw.received_at_ms.saturating_sub(began_ms));
+    let of_visit = visit_began_ms
+        .filter(|&began_ms| young(began_ms))
+        .and_then(|began_ms| keys.of_day(&site.id, began_ms))
+        .unwrap_or(today);
+    // A visit id older than its 24 h is an identifier past its time.
+    let over_age =
+        visit_began_ms.is_some_and(|began_ms| raw.received_at_ms.saturating_sub(began_ms) > DAY_MS);
+    let visit = raw.visit_id.filter(|_| !over_age).map_or(0, |id| pseudonym::visit(of_visit, id.expose()));
+    // Sent again after midnight, an event still has the time it had, and so the same key.
+    let of_event = keys.of_day(&site.id, measures.ts_ms.saturating_sub(raw.skew_ms)).unwrap_or(today);
+    let event_id = raw.event_id.map_or(0, |id| pseudonym::event(of_event, id.expose()));
+    let visitor = pseudonym::visitor(of_visit, raw.client.expose(), raw.agent.expose());
+    let pseudonyms = Pseudonyms { visitor, visit, event_id };
+    Some(PseudonymousEvent { site, grant, measures, content, pseudonyms, agent: raw.agent })
+}
+
+/// A pseudonymous event taken apart, for `enrich`.
+pub(crate) struct Parts<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) grant: Grant,
+    pub(crate) measures: Measures,
+    pub(crate) content: Content<'a>,
+    pub(crate) pseudonyms: Pseudonyms,
+    pub(crate) agent: UserAgent<'a>,
+}
+
+impl<'a> PseudonymousEvent<'a> {
+    pub(crate) fn into_parts(self) -> Parts<'a> {
+        let Self { site, grant, measures, content, pseudonyms, agent } = self;
+        Parts { site, grant, measures, content, pseudonyms, agent }
+    }
+}

@@ -1,0 +1,194 @@
+//! What a User-Agent says of browser, operating system and device: families and major versions, never the string.
+//!
+//! [`Agents`] holds the rules of uap-core (see `rules`) and a bounded cache. The cache is keyed by a 128-bit
+//! hash of the string under keys drawn at start, so neither the strings nor anything that could be tried
+//! against them outside this process is kept.
+//!
+//! Invariant: what comes out is short, printable and carries no number of seven or more digits, whatever a
+//! client wrote into its header; a few rules of uap-core copy parts of the text.
+//!
+//! Names are uap-core's own, with these differences: the browser's name says which browser it is and leaves to
+//! `device` what it runs on ("Chrome Mobile" and "Chrome Mobile iOS" are "Chrome", "Mobile Safari" is
+//! "Safari"); a page shown inside an application is "Chrome WebView" or "Safari WebView"; "Mac OS X" is
+//! "macOS"; brands and models that only stand for "unknown" are empty.
+
+mod device;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+
+pub use rules::{Parsed, Rules, RulesError, TEXT_BYTES_MAX};
+
+/// Longest name that is passed on, in bytes.
+const NAME_BYTES_MAX: usize = 40;
+/// Most digits that follow each other in a name, and most in all: more may be somebody's number.
+const NAME_DIGITS_RUN_MAX: usize = 6;
+const NAME_DIGITS_MAX: usize = 8;
+/// What uap-core calls what it does not know.
+const UNKNOWN: &str = "Other";
+
+/// The class of device on which a page was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Device {
+    /// Desktop and portable computers.
+    Desktop,
+    /// Telephones and pocket players.
+    Mobile,
+    /// Tablets and readers.
+    Tablet,
+    /// Television sets, boxes and sticks.
+    Tv,
+    /// Game consoles, portable ones too.
+    Console,
+    /// Everything else: watches, cars, speakers, programs, and what cannot be told.
+    #[default]
+    Other,
+}
+
+impl Device {
+    /// The name stored in the column `device`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Desktop => "desktop",
+            Self::Mobile => "mobile",
+            Self::Tablet => "tablet",
+            Self::Tv => "tv",
+            Self::Console => "console",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// What is stored of a User-Agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Agent {
+    /// Browser family, "Other" where it is not known.
+    pub browser: Box<str>,
+    /// Major version of the browser, 0 where it is not known.
+    pub browser_major: u16,
+    /// Operating system family, "Other" where it is not known.
+    pub os: Box<str>,
+    /// Major version of the operating system, 0 where it is not known or not a number ("XP").
+    pub os_major: u16,
+    /// Class of device.
+    pub device: Device,
+    /// Who makes the device; empty where it is not known.
+    pub vendor: Box<str>,
+    /// The device's model as its maker calls it; empty where it is not known.
+    pub model: Box<str>,
+}
+
+/// Turns User-Agent strings into [`Agent`]s.
+pub struct Agents {
+    rules: Rules,
+    signs: device::Signs,
+    /// 128-bit hash of a User-Agent -> what it says.
+    cache: Cache<u128, Arc<Agent>>,
+    hash_keys: [RandomState; 2],
+}
+
+impl Agents {
+    /// Builds from uap-core's `regexes.yaml` as JSON; `cache_entries_max` bounds the answers kept.
+    ///
+    /// # Errors
+    /// Where the rules cannot be read.
+    pub fn from_json(json: &str, cache_entries_max: usize) -> Result<Self, RulesError> {
+        Ok(Self {
+            rules: Rules::from_json(json)?,
+            signs: device::Signs::new().map_err(RulesError::Atoms)?,
+            cache: Cache::new(cache_entries_max),
+            hash_keys: [RandomState::new(), RandomState::new()],
+        })
+    }
+
+    /// What `ua` says; only its first [`TEXT_BYTES_MAX`] bytes count.
+    pub fn classify(&self, ua: &str) -> Arc<Agent> {
+        let ua = &ua[..ua.floor_char_boundary(TEXT_BYTES_MAX)];
+        let [high, low] = self.hash_keys.each_ref().map(|key| u128::from(key.hash_one(ua)));
+        let key = high << 64 | low;
+        if let Some(agent) = self.cache.get(&key) {
+            return agent;
+        }
+        let agent = Arc::new(self.classify_uncached(ua));
+        self.cache.insert(key, Arc::clone(&agent));
+        agent
+    }
+
+    fn classify_uncached(&self, ua: &str) -> Agent {
+        let parsed = self.rules.parse(ua);
+        let [browser, browser_major] = parsed.browser.unwrap_or_default();
+        let [os, os_major] = parsed.os.unwrap_or_default();
+        let [family, vendor, model] = parsed.device.unwrap_or_default();
+        let device = self.signs.classify(ua, &os, &family);
+        let (vendor, model) = (vendor_name(&vendor), model_name(&vendor, &model));
+        Agent {
+            browser: name_or(browser_name(&browser), UNKNOWN),
+            browser_major: major(&browser_major),
+            os: name_or(os_name(&os), UNKNOWN),
+            os_major: major(&os_major),
+            device,
+            vendor: name_or(vendor, ""),
+            model: name_or(model, ""),
+        }
+    }
+}
+
+/// The leading number of a version; 0 where there is none or it does not fit.
+fn major(version: &str) -> u16 {
+    let digits = version.bytes().take_while(u8::is_ascii_digit).count();
+    version[..digits].parse().unwrap_or(0)
+}
+
+/// `name` where it can be a name, else `otherwise`.
+fn name_or(name: &str, otherwise: &str) -> Box<str> {
+    let (mut run, mut digits) = (0, 0);
+    let plausible = name.len() <= NAME_BYTES_MAX
+        && name.bytes().all(|byte| {
+            let is_digit = byte.is_ascii_digit();
+            run = if is_digit { run + 1 } else { 0 };
+            digits += usize::from(is_digit);
+            let number = run > NAME_DIGITS_RUN_MAX || digits > NAME_DIGITS_MAX;
+            !number && (byte == b' ' || byte.is_ascii_graphic()) && !matches!(byte, b'@' | b'%' | b'<')
+        });
+    if plausible && !name.is_empty() { name.into() } else { otherwise.into() }
+}
+
+fn browser_name(family: &str) -> &str {
+    let name = match family {
+        "Mobile Safari" => "Safari",
+        "Mobile Safari UI/WKWebView" => "Safari WebView",
+        "Chrome Mobile WebView" => "Chrome WebView",
+        "Android" => "Android Browser",
+        "Opera Tablet" => "Opera",
+        "IE Large Screen" => "IE",
+        _ => family.strip_suffix(" iOS").unwrap_or(family),
+    };
+    name.strip_suffix(" Mobile").unwrap_or(name)
+}
+
+fn os_name(family: &str) -> &str {
+    match family {
+        "Mac OS X" | "Mac OS" => "macOS",
+        _ => family,
+    }
+}
+
+/// uap-core's stand-ins for makers and models that it cannot tell.
+fn is_placeholder(name: &str) -> bool {
+    name.starts_with("Generic") || matches!(name, "Spider" | "Other" | "Unknown")
+}
+
+fn vendor_name(vendor: &str) -> &str {
+    if is_placeholder(vendor) { "" } else { vendor }
+}
+
+fn model_name<'a>(vendor: &str, model: &'a str) -> &'a str {
+    // "K" is what every Chrome on Android says since its User-Agent was reduced.
+    let nameless = is_placeholder(model) || matches!(model, "K" | "Smartphone" | "Tablet" | "Feature Phone");
+    if nameless || vendor == "Spider" { "" } else { model }
+}

@@ -1,0 +1,214 @@
+//! Which channel brought a visitor: the referrer's host, the campaign's parameters and the click id become one
+//! channel, one source and one medium.
+//!
+//! The names and the order of the rules are those that Google Analytics 4 publishes for its default channel group
+//! ("Default channel group", Analytics Help), with "AI Assistants" in front of search and referral, and webmail
+//! referrers counted as Email. A campaign's own parameters count most, then an advertiser's click id, then the
+//! referrer.
+//!
+//! A host is matched by whole labels against its registrable domain (Public Suffix List): `notgoogle.com` and
+//! `google.com.evil.example` are plain referrals. The table of well-known sites is in `channel/sites.rs`.
+
+use std::borrow::Cow;
+
+use crate::deidentify::url::ClickId;
+
+mod sites;
+#[cfg(test)]
+mod tests;
+
+use sites::Category;
+pub use sites::{Site, site_of_host};
+
+/// The names of channels.
+pub mod name {
+    #![allow(missing_docs, reason = "each is the channel of the same name")]
+    pub const AFFILIATES: &str = "Affiliates";
+    pub const AI_ASSISTANTS: &str = "AI Assistants";
+    pub const AUDIO: &str = "Audio";
+    pub const CROSS_NETWORK: &str = "Cross-network";
+    pub const DIRECT: &str = "Direct";
+    pub const DISPLAY: &str = "Display";
+    pub const EMAIL: &str = "Email";
+    pub const MOBILE_PUSH: &str = "Mobile Push Notifications";
+    pub const ORGANIC_SEARCH: &str = "Organic Search";
+    pub const ORGANIC_SHOPPING: &str = "Organic Shopping";
+    pub const ORGANIC_SOCIAL: &str = "Organic Social";
+    pub const ORGANIC_VIDEO: &str = "Organic Video";
+    pub const PAID_OTHER: &str = "Paid Other";
+    pub const PAID_SEARCH: &str = "Paid Search";
+    pub const PAID_SHOPPING: &str = "Paid Shopping";
+    pub const PAID_SOCIAL: &str = "Paid Social";
+    pub const PAID_VIDEO: &str = "Paid Video";
+    pub const REFERRAL: &str = "Referral";
+    pub const SMS: &str = "SMS";
+    pub const UNASSIGNED: &str = "Unassigned";
+}
+
+/// The source of a visit that came from nowhere.
+const SOURCE_DIRECT: &str = "(direct)";
+/// The medium of a visit that came from nowhere.
+const MEDIUM_NONE: &str = "(none)";
+/// A source or medium that a campaign left out.
+const NOT_SET: &str = "(not set)";
+
+/// What is known of where a visit came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChannelInput<'a> {
+    /// Host of an external referrer, in lower case, or the identifier of an Android application.
+    pub referrer_host: Option<&'a str>,
+    /// `utm_source`
+    pub utm_source: Option<&'a str>,
+    /// `utm_medium`
+    pub utm_medium: Option<&'a str>,
+    /// `utm_campaign`
+    pub utm_campaign: Option<&'a str>,
+    /// Whose click id the address carried.
+    pub click_id: Option<ClickId>,
+}
+
+/// Where a visit is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribution<'a> {
+    /// One of the names in [`name`].
+    pub channel: &'static str,
+    /// `utm_source`, else the name of a well-known site, else the referrer's host without "www.".
+    pub source: Cow<'a, str>,
+    /// `utm_medium`, else "cpc", "organic", "social", "video", "shopping", "ai", "email" or "referral".
+    pub medium: Cow<'a, str>,
+}
+
+/// Finds channel, source and medium.
+pub fn attribute<'a>(input: &ChannelInput<'a>) -> Attribution<'a> {
+    let [utm_source, utm_medium, utm_campaign] = [input.utm_source, input.utm_medium, input.utm_campaign]
+        .map(|text| text.map(str::trim).filter(|text| !text.is_empty()));
+    let referrer = input.referrer_host.filter(|host| !host.is_empty());
+    let referrer_site = referrer.and_then(site_of_host);
+    let clicked = input.click_id.map(clicked);
+
+    let source = utm_source
+        .or(clicked.map(|(site, _)| site.name))
+        .or(referrer_site.map(|site| site.name))
+        .or(referrer.map(|host| host.strip_prefix("www.").unwrap_or(host)));
+    let is_campaign = utm_source.or(utm_medium).or(utm_campaign).is_some();
+    let medium = match (utm_medium, clicked) {
+        (Some(medium), _) => medium,
+        (None, Some((_, medium))) => medium,
+        (None, None) if utm_source.is_some() || is_campaign && referrer.is_none() => NOT_SET,
+        (None, None) => match (referrer, referrer_site) {
+            (None, _) => MEDIUM_NONE,
+            (Some(_), None) => "referral",
+            (Some(_), Some(site)) => site.category.medium(),
+        },
+    };
+    if !is_campaign && clicked.is_none() && referrer.is_none() {
+        return Attribution {
+            channel: name::DIRECT,
+            source: SOURCE_DIRECT.into(),
+            medium: MEDIUM_NONE.into(),
+        };
+    }
+    let site = match (utm_source, clicked) {
+        (Some(source), _) => sites::site_of_source(source),
+        (None, Some((site, _))) => Some(site),
+        (None, None) => referrer_site,
+    };
+    let source = source.unwrap_or(NOT_SET);
+    let channel = channel(site, &lower(source), &lower(medium), &lower(utm_campaign.unwrap_or_default()));
+    Attribution { channel, source: source.into(), medium: medium.into() }
+}
+
+fn lower(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(text.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// The site and the medium that a click id stands for, where the campaign's parameters do not say.
+fn clicked(click_id: ClickId) -> (Site, &'static str) {
+    let site = |name, category| Site { name, category };
+    match click_id {
+        ClickId::GoogleAds => (site("google", Category::Search), "cpc"),
+        // Its own medium keeps it from being a paid search: the display network shows banners.
+        ClickId::GoogleDisplay => (site("google", Category::Search), "display"),
+        ClickId::Microsoft => (site("bing", Category::Search), "cpc"),
+        ClickId::Yandex => (site("yandex", Category::Search), "cpc"),
+        // Also added to links that people share, so it says where from, not that it was paid.
+        ClickId::Meta => (site("facebook", Category::Social), "social"),
+        ClickId::Tiktok => (site("tiktok", Category::Social), "cpc"),
+        ClickId::X => (site("x", Category::Social), "cpc"),
+        ClickId::Linkedin => (site("linkedin", Category::Social), "cpc"),
+        ClickId::Snapchat => (site("snapchat", Category::Social), "cpc"),
+        ClickId::Pinterest => (site("pinterest", Category::Social), "cpc"),
+        ClickId::Reddit => (site("reddit", Category::Social), "cpc"),
+        ClickId::Quora => (site("quora", Category::Social), "cpc"),
+        ClickId::Taboola => (site("taboola", Category::Advertising), "cpc"),
+        ClickId::Outbrain => (site("outbrain", Category::Advertising), "cpc"),
+    }
+}
+
+/// The rules in their published order; all texts in lower case.
+fn channel(site: Option<Site>, source: &str, medium: &str, campaign: &str) -> &'static str {
+    let is = |category: Category| site.is_some_and(|site| site.category == category);
+    let paid =
+        medium.contains("cp") || medium == "ppc" || medium == "retargeting" || medium.starts_with("paid");
+    let shopping = is(Category::Shopping) || names_a_shop(campaign);
+    let email = |text: &str| matches!(text, "email" | "e-mail" | "e_mail" | "e mail");
+
+    if campaign.contains("cross-network") {
+        name::CROSS_NETWORK
+    } else if paid && shopping {
+        name::PAID_SHOPPING
+    } else if paid && is(Category::Search) {
+        name::PAID_SEARCH
+    } else if paid && is(Category::Social) {
+        name::PAID_SOCIAL
+    } else if paid && is(Category::Video) {
+        name::PAID_VIDEO
+    } else if matches!(medium, "display" | "banner" | "expandable" | "interstitial" | "cpm") {
+        name::DISPLAY
+    } else if paid {
+        name::PAID_OTHER
+    } else if is(Category::Ai) {
+        name::AI_ASSISTANTS
+    } else if email(source) || email(medium) || is(Category::Email) {
+        // Before the rules for sites: a newsletter that names a network as its source is still a newsletter.
+        name::EMAIL
+    } else if shopping {
+        name::ORGANIC_SHOPPING
+    } else if is(Category::Social)
+        || matches!(
+            medium,
+            "social" | "social-network" | "social-media" | "sm" | "social network" | "social media"
+        )
+    {
+        name::ORGANIC_SOCIAL
+    } else if is(Category::Video) || medium.contains("video") {
+        name::ORGANIC_VIDEO
+    } else if is(Category::Search) || medium == "organic" {
+        name::ORGANIC_SEARCH
+    } else if matches!(medium, "referral" | "app" | "link") {
+        name::REFERRAL
+    } else if matches!(medium, "affiliate" | "affiliates") {
+        name::AFFILIATES
+    } else if medium == "audio" {
+        name::AUDIO
+    } else if source == "sms" || medium == "sms" {
+        name::SMS
+    } else if medium.ends_with("push") || ["mobile", "notification"].iter().any(|word| medium.contains(word))
+    {
+        name::MOBILE_PUSH
+    } else {
+        name::UNASSIGNED
+    }
+}
+
+/// "shopping" anywhere, or "shop" at the start or after anything but a letter other than e ("eshop", not "bishop").
+fn names_a_shop(campaign: &str) -> bool {
+    campaign.contains("shopping")
+        || campaign.match_indices("shop").any(|(at, _)| {
+            campaign.as_bytes()[..at].last().is_none_or(|&byte| byte == b'e' || !byte.is_ascii_lowercase())
+        })
+}

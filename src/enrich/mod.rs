@@ -1,0 +1,127 @@
+//! Fifth room: a [`PseudonymousEvent`] becomes an [`EventRow`]: closed vocabularies, buckets, and nothing new about
+//! a person.
+//!
+//! Invariant: `EventRow` is the one storable type, and [`enrich`] its only maker.
+
+pub mod agent;
+pub mod bucket;
+pub mod channel;
+mod row;
+
+use std::borrow::Cow;
+
+pub use row::{EventRow, Pairs};
+
+use crate::deidentify::{Content, Measures, Parts, PseudonymousEvent};
+use agent::Agents;
+use channel::ChannelInput;
+
+/// Makes the storable row of an event.
+pub fn enrich<'a>(event: PseudonymousEvent<'a>, agents: &Agents) -> EventRow<'a> {
+    let Parts { site, grant, measures, content, pseudonyms, agent } = event.into_parts();
+    let Measures { kind, ts_ms, screen, viewport, engaged_ms, scroll_pct, vitals } = measures;
+    let agent = agents.classify(agent.expose());
+    let (channel, source, medium) = attribution(&content);
+    let entry_source = if channel == "Direct" { Cow::Borrowed("direct") } else { source.clone() };
+    let crash_fingerprint = fingerprint(&content);
+    EventRow {
+        event_id: pseudonyms.event_id,
+        site: Cow::Borrowed(&site.id),
+        kind: Cow::Borrowed(kind.as_str()),
+        ts: ts_ms,
+        visitor: pseudonyms.visitor,
+        visit: pseudonyms.visit,
+        subject: 0,
+        consent_basis: Cow::Borrowed(grant.basis.as_str()),
+        no_share: u8::from(grant.no_share),
+        bot: 0,
+        retention_days: site.retention_days,
+        entry_source,
+        channel: Cow::Borrowed(channel),
+        source,
+        medium,
+        browser: Cow::Owned(agent.browser.to_string()),
+        browser_major: agent.browser_major,
+        os: Cow::Owned(agent.os.to_string()),
+        os_major: agent.os_major,
+        device: Cow::Borrowed(agent.device.as_str()),
+        device_vendor: Cow::Owned(agent.vendor.to_string()),
+        device_model: Cow::Owned(agent.model.to_string()),
+        screen: Cow::Borrowed(bucket::screen(screen.w, screen.h)),
+        viewport: Cow::Borrowed(bucket::viewport(viewport.w, viewport.h)),
+        language: Cow::Owned(
+            bucket::language(&content.language).map_or_else(String::new, |tag| tag.as_str().to_owned()),
+        ),
+        timezone_offset: bucket::timezone_offset_minutes(&content.timezone, ts_ms).unwrap_or(0),
+        country: Cow::Borrowed(""),
+        connection: Cow::Borrowed(bucket::connection(&content.connection)),
+        engaged_ms,
+        scroll_pct,
+        ttfb_ms: vitals.ttfb_ms,
+        fcp_ms: vitals.fcp_ms,
+        lcp_ms: vitals.lcp_ms,
+        inp_ms: vitals.inp_ms,
+        cls: vitals.cls,
+        dom_ms: vitals.dom_ms,
+        load_ms: vitals.load_ms,
+        crash_fingerprint,
+        host: content.host,
+        path: content.path,
+        prev_path: content.prev_path,
+        page_id: content.page_id,
+        title: content.title,
+        query: content.query,
+        referrer_host: content.referrer_host,
+        campaign: content.utm.campaign.unwrap_or_default(),
+        content: content.utm.content.unwrap_or_default(),
+        term: content.utm.term.unwrap_or_default(),
+        utm_channel: content.utm.channel.unwrap_or_default(),
+        utm_type: content.utm.kind.unwrap_or_default(),
+        name: content.name,
+        point: content.point,
+        props: content.props,
+        crash_kind: content.crash_kind,
+        crash_message: content.crash_message,
+        crash_stack: content.crash_stack,
+        crash_source: content.crash_source,
+        app_version: content.app_version,
+        sdk: content.sdk,
+        redactions: content.redactions,
+    }
+}
+
+fn attribution<'a>(content: &Content<'a>) -> (&'static str, Cow<'a, str>, Cow<'a, str>) {
+    let attribution = channel::attribute(&ChannelInput {
+        referrer_host: Some(content.referrer_host.as_ref()).filter(|host| !host.is_empty()),
+        utm_source: content.utm.source.as_deref(),
+        utm_medium: content.utm.medium.as_deref(),
+        utm_campaign: content.utm.campaign.as_deref(),
+        click_id: content.click_id,
+    });
+    (
+        attribution.channel,
+        Cow::Owned(attribution.source.into_owned()),
+        Cow::Owned(attribution.medium.into_owned()),
+    )
+}
+
+/// The same crash has the same fingerprint: kind and first frames without their digits (line numbers, versions).
+fn fingerprint(content: &Content<'_>) -> u64 {
+    /// Frames that tell one crash from another.
+    const FRAMES_MAX: usize = 5;
+    if content.crash_kind.is_empty() && content.crash_message.is_empty() && content.crash_stack.is_empty() {
+        return 0;
+    }
+    let mut hasher = blake3::Hasher::new_derive_key("consentry 2026-11-23 crash fingerprint v1");
+    let frames = content.crash_stack.lines().filter(|line| !line.trim().is_empty()).take(FRAMES_MAX);
+    let place = std::iter::once(content.crash_source.as_ref()).filter(|_| content.crash_stack.is_empty());
+    for part in std::iter::once(content.crash_kind.as_ref()).chain(frames).chain(place) {
+        for words in part.split(|c: char| c.is_ascii_digit()) {
+            hasher.update(words.as_bytes());
+        }
+        hasher.update(b"\n");
+    }
+    let mut short = [0; 8];
+    short.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    u64::from_le_bytes(short)
+}

@@ -1,0 +1,155 @@
+//! The walk from a request to a durable row, readable as one function: [`Pipeline::walk`].
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use hyper::body::Body;
+use serde::Serialize;
+
+use crate::accept::{self, Refusal, Submission};
+use crate::beacon::{self, RejectCode, Rejected};
+use crate::clock::{Clock, minute_of};
+use crate::consent;
+use crate::deidentify::{self, Keys, Salts};
+use crate::enrich::{self, agent::Agents};
+use crate::ledger::Outcome;
+use crate::site::Sites;
+use crate::spool::{Batch, Spool, SpoolError};
+use crate::telemetry::Telemetry;
+
+/// Everything that an event meets on its way.
+pub struct Pipeline {
+    /// Where events may come from and go to.
+    pub sites: Arc<Sites>,
+    /// What a request is held to.
+    pub limits: accept::Limits,
+    /// The keys of the day.
+    pub salts: Salts,
+    /// User-Agents to families.
+    pub agents: Agents,
+    /// What makes rows durable.
+    pub spool: Spool,
+    /// Counters.
+    pub telemetry: Telemetry,
+    /// Time.
+    pub clock: Clock,
+}
+
+impl std::fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pipeline").finish_non_exhaustive()
+    }
+}
+
+/// What the sender is told.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    received: u32,
+    accepted: u32,
+    dropped: BTreeMap<&'static str, u32>,
+    rejected: Vec<RejectedEvent>,
+}
+
+#[derive(Debug, Serialize)]
+struct RejectedEvent {
+    index: usize,
+    code: &'static str,
+    message: Cow<'static, str>,
+}
+
+impl Answer {
+    /// 202 where at least one event was accepted or dropped: a drop must not look different from an acceptance.
+    pub fn status(&self) -> StatusCode {
+        if self.accepted > 0 || !self.dropped.is_empty() {
+            StatusCode::ACCEPTED
+        } else {
+            StatusCode::BAD_REQUEST
+        }
+    }
+}
+
+impl Pipeline {
+    /// Takes one request in. When this returns an answer, everything in it is durable.
+    pub async fn collect<B>(&self, request: Request<B>, peer: IpAddr) -> Result<Answer, Refusal>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        // Asked before the body is read: a full spool costs the sender nothing but a header.
+        self.spool.admit().map_err(refusal)?;
+        let submission = accept::receive(request, peer, self.clock.now_ms(), &self.limits).await?;
+        let (batch, rejected) = self.walk(&submission)?;
+        // The body is not needed any more; its bytes go back before the wait for the disk.
+        drop(submission);
+        let committed = self.spool.append(batch).await.map_err(refusal)?;
+        self.telemetry.counted(&committed.tally);
+        let mut dropped = BTreeMap::new();
+        for (_, outcome, count) in committed.tally.lines() {
+            if let Outcome::Dropped(reason) = outcome {
+                *dropped.entry(reason).or_default() += count;
+            }
+        }
+        let received = committed.tally.total(|outcome| outcome == Outcome::Received);
+        Ok(Answer { received, accepted: committed.rows, dropped, rejected })
+    }
+
+    /// Beacon, gate, scrub, pseudonyms, row: each event ends in exactly one outcome.
+    fn walk(&self, submission: &Submission) -> Result<(Batch, Vec<RejectedEvent>), Refusal> {
+        let received = beacon::read(submission, &self.sites)?;
+        let keys = self.salts.keys(submission.received_at_ms()).map_err(|error| {
+            tracing::error!(%error, "the salt of the day cannot be kept; no event is taken without it");
+            Refusal::SpoolFailed
+        })?;
+        let mut batch = Batch::new(minute_of(submission.received_at_ms()));
+        let mut rejected = Vec::new();
+        for (index, entry) in received.entries.into_iter().enumerate() {
+            let site = match &entry {
+                Ok(beacon) => Some(beacon.around().site),
+                Err(rejected) => rejected.site,
+            };
+            let line = batch.tally().site(site);
+            batch.tally().count(line, Outcome::Received);
+            match self.row(entry, &keys) {
+                Ok(row) => batch.push(line, &row),
+                Err(NoRow::Dropped(reason)) => batch.tally().count(line, Outcome::Dropped(reason)),
+                Err(NoRow::Rejected(code)) => {
+                    batch.tally().count(line, Outcome::Rejected(code.code()));
+                    rejected.push(RejectedEvent { index, code: code.code(), message: code.message() });
+                }
+                Err(NoRow::NoKey) => return Err(Refusal::SpoolFailed),
+            }
+        }
+        Ok((batch, rejected))
+    }
+
+    /// One event's way through the house.
+    fn row<'a>(
+        &self,
+        entry: Result<beacon::Beacon<'a>, Rejected<'a>>,
+        keys: &Keys,
+    ) -> Result<enrich::EventRow<'a>, NoRow> {
+        let beacon = entry.map_err(|rejected| NoRow::Rejected(rejected.code))?;
+        let consented = consent::gate(beacon).map_err(|reason| NoRow::Dropped(reason.code()))?;
+        let scrubbed = deidentify::scrub(consented).map_err(NoRow::Rejected)?;
+        let pseudonymous = deidentify::pseudonymise(scrubbed, keys).ok_or(NoRow::NoKey)?;
+        Ok(enrich::enrich(pseudonymous, &self.agents))
+    }
+}
+
+enum NoRow {
+    Dropped(&'static str),
+    Rejected(RejectCode),
+    NoKey,
+}
+
+fn refusal(error: SpoolError) -> Refusal {
+    match error {
+        SpoolError::Full => Refusal::SpoolFull,
+        SpoolError::Busy => Refusal::Overloaded,
+        SpoolError::Failed => Refusal::SpoolFailed,
+        SpoolError::Closed => Refusal::ShuttingDown,
+    }
+}

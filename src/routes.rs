@@ -1,0 +1,221 @@
+//! What the public and the admin address answer. The public one has no path that reads data.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio::sync::watch;
+
+use crate::accept::Refusal;
+use crate::assets::Assets;
+use crate::beacon::GIF;
+use crate::config::Secret;
+use crate::pipeline::{Answer, Pipeline};
+use crate::store::State;
+
+/// An answer, small and whole.
+pub type Reply = Response<Full<Bytes>>;
+
+/// What both addresses share.
+#[derive(Debug)]
+pub struct Routes {
+    /// Where events go.
+    pub pipeline: Arc<Pipeline>,
+    /// The tracker and the demo page.
+    pub assets: Assets,
+    /// How the store is.
+    pub store: watch::Receiver<State>,
+    /// The admin address asks for it, where there is one.
+    pub admin_token: Option<Secret>,
+}
+
+fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Full::new(body.into()));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    reply
+}
+
+fn empty(status: StatusCode) -> Reply {
+    let mut reply = Response::new(Full::default());
+    *reply.status_mut() = status;
+    reply
+}
+
+fn refuse(refusal: Refusal) -> Reply {
+    let body = format!(r#"{{"error":{{"code":"{}","message":{:?}}}}}"#, refusal.code(), refusal.message());
+    let mut reply = reply(refusal.status(), "application/json", body);
+    if let Some(seconds) = refusal.retry_after_s() {
+        reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if refusal == Refusal::BodySlow {
+        // What is left of the body is not worth reading.
+        reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    reply
+}
+
+fn not_allowed(allow: &'static str) -> Reply {
+    let mut reply = refuse(Refusal::MethodNotAllowed);
+    reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    reply
+}
+
+impl Routes {
+    /// The public address.
+    pub async fn public(&self, request: Request<Incoming>, peer: IpAddr) -> Result<Reply, Infallible> {
+        let method = request.method().clone();
+        let reply = match (request.uri().path(), &method) {
+            ("/v1/events", &Method::POST) | ("/v1/pixel.gif", &Method::GET) => {
+                self.events(request, peer).await
+            }
+            ("/v1/events", &Method::OPTIONS) => self.preflight(request.headers(), request.uri().query()),
+            ("/v1/events", _) => not_allowed("POST, OPTIONS"),
+            ("/v1/pixel.gif", _) => not_allowed("GET"),
+            (path, &Method::GET | &Method::HEAD) => match self.assets.get(path, request.headers()) {
+                Some(reply) => reply,
+                None => self.health(path).unwrap_or_else(|| refuse(Refusal::NotFound)),
+            },
+            (path, _) if self.assets.has(path) || matches!(path, "/livez" | "/readyz") => {
+                not_allowed("GET, HEAD")
+            }
+            _ => refuse(Refusal::NotFound),
+        };
+        Ok(reply)
+    }
+
+    async fn events(&self, request: Request<Incoming>, peer: IpAddr) -> Reply {
+        let pixel = *request.method() == Method::GET;
+        let cors = self.cors(request.headers());
+        let mut reply = match self.pipeline.collect(request, peer).await {
+            Ok(answer) if pixel && answer.status().is_success() => reply(StatusCode::OK, "image/gif", GIF),
+            Ok(answer) => told(&answer),
+            Err(refusal) => {
+                self.pipeline.telemetry.refused(refusal);
+                refuse(refusal)
+            }
+        };
+        if let Some(cors) = cors {
+            reply.headers_mut().extend(cors);
+        }
+        reply
+    }
+
+    /// Answers a preflight and leaves no trace of it.
+    fn preflight(&self, headers: &HeaderMap, query: Option<&str>) -> Reply {
+        let named = query.and_then(|query| {
+            url::form_urlencoded::parse(query.as_bytes())
+                .find_map(|(name, value)| (name == "site").then_some(value))
+        });
+        let known = named.is_none_or(|site| {
+            let origin =
+                headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or_default();
+            self.pipeline.sites.by_id(&site).is_some_and(|site| site.allows_origin(origin))
+        });
+        let Some(cors) = self.cors(headers).filter(|_| known) else {
+            return refuse(Refusal::OriginForbidden);
+        };
+        let mut reply = empty(StatusCode::NO_CONTENT);
+        let own = reply.headers_mut();
+        own.extend(cors);
+        own.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
+        own.insert(
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            HeaderValue::from_static("content-type, content-encoding"),
+        );
+        own.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+        reply
+    }
+
+    /// The headers by which a page of an allowed origin may read the answer; `None` for any other.
+    fn cors(&self, headers: &HeaderMap) -> Option<[(HeaderName, HeaderValue); 4]> {
+        let origin = headers.get(header::ORIGIN)?;
+        let text = origin.to_str().ok()?;
+        let mut allowing = self.pipeline.sites.iter().filter(|site| site.allows_origin(text)).peekable();
+        allowing.peek()?;
+        // A site that takes any origin must not hand its visitors' cookies to any page.
+        let credentials = allowing.any(|site| !site.allows_any_origin());
+        Some([
+            (header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()),
+            (
+                header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+                HeaderValue::from_static(if credentials { "true" } else { "false" }),
+            ),
+            (header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after")),
+            (header::VARY, HeaderValue::from_static("origin")),
+        ])
+    }
+
+    fn health(&self, path: &str) -> Option<Reply> {
+        match path {
+            "/livez" => Some(reply(StatusCode::OK, "text/plain; charset=utf-8", "alive\n")),
+            "/readyz" => Some(self.ready()),
+            _ => None,
+        }
+    }
+
+    /// 200 once beacons are taken and the store is migrated. A store that is away later does not make the collector
+    /// unready: the spool takes the events.
+    fn ready(&self) -> Reply {
+        let state = self.store.borrow().clone();
+        let spool = self.pipeline.spool.admit();
+        let store = match &state {
+            State::Ready => "ready".to_owned(),
+            State::Starting(reason) => format!("starting: {reason}"),
+            State::Away(reason) => format!("away: {reason}"),
+        };
+        let ready = spool.is_ok() && !matches!(state, State::Starting(_));
+        let body = serde_json::json!({
+            "ready": ready,
+            "store": store,
+            "spool": if spool.is_ok() { "room" } else { "full" },
+            "spooled_events": self.pipeline.spool.rows(),
+        });
+        let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        reply(status, "application/json", body.to_string())
+    }
+
+    /// The admin address.
+    pub fn admin(&self, request: &Request<Incoming>) -> Reply {
+        let path = request.uri().path();
+        if let Some(health) = self.health(path) {
+            return health;
+        }
+        if !self.authorized(request.headers()) {
+            let mut reply = refuse(Refusal::Unauthorized);
+            reply.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            return reply;
+        }
+        match (path, request.method()) {
+            ("/metrics", &Method::GET | &Method::HEAD) => {
+                let metrics = self.pipeline.telemetry.render(&self.pipeline.spool);
+                reply(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", metrics)
+            }
+            ("/metrics", _) => not_allowed("GET, HEAD"),
+            _ => refuse(Refusal::NotFound),
+        }
+    }
+
+    fn authorized(&self, headers: &HeaderMap) -> bool {
+        let Some(token) = &self.admin_token else { return true };
+        let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let sent = sent.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        // Hashes are compared in constant time, so that the answer's time tells nothing of the token.
+        blake3::hash(sent.as_bytes()) == blake3::hash(token.expose().as_bytes())
+    }
+}
+
+fn told(answer: &Answer) -> Reply {
+    match serde_json::to_vec(answer) {
+        Ok(body) => reply(answer.status(), "application/json", body),
+        // An answer of numbers and our own words always serializes.
+        Err(_) => empty(answer.status()),
+    }
+}

@@ -1,0 +1,268 @@
+//! A site: whose events are taken, from which origins, under which rules.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::config::ConfigError;
+use crate::consent::{Rules, RulesFile};
+use crate::deidentify::url::QueryAllowList;
+
+/// A `[[site]]` as written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteFile {
+    /// Name of the site on the wire and in every table: letters, digits, `-`, `_`, `.`; at most 64.
+    pub id: String,
+    /// Origins that may send, e.g. `https://shop.example`; `*` for any, `loopback` for any on this machine.
+    #[serde(default)]
+    pub origins: Vec<String>,
+    /// What survives of a query string, by name; `utm_*` style patterns.
+    #[serde(default = "default_query_params")]
+    pub query_params: Vec<String>,
+    /// Custom properties that are kept; absent: all, scrubbed.
+    pub props: Option<Vec<String>>,
+    /// Rows are deleted after this many days.
+    #[serde(default = "default_retention_days")]
+    pub retention_days: u16,
+    /// The time zone of the day that an analyst means.
+    #[serde(default = "default_timezone")]
+    pub timezone: String,
+    /// Groups with fewer visitors than this are left out of `report`.
+    #[serde(default = "default_k_anonymity")]
+    pub k_anonymity: u16,
+    /// Whether a random token of the browser may link a subject's events, so that they can be exported and erased.
+    #[serde(default)]
+    pub subjects: bool,
+    /// How consent is learnt.
+    #[serde(default)]
+    pub consent: RulesFile,
+}
+
+fn default_query_params() -> Vec<String> {
+    vec!["utm_*".into()]
+}
+
+fn default_retention_days() -> u16 {
+    395
+}
+
+fn default_timezone() -> String {
+    "UTC".into()
+}
+
+fn default_k_anonymity() -> u16 {
+    10
+}
+
+impl SiteFile {
+    /// The site that a collector without any configuration has.
+    pub fn demo() -> Self {
+        Self {
+            id: "demo".into(),
+            origins: vec!["loopback".into()],
+            query_params: default_query_params(),
+            props: None,
+            retention_days: default_retention_days(),
+            timezone: default_timezone(),
+            k_anonymity: default_k_anonymity(),
+            subjects: false,
+            consent: RulesFile::default(),
+        }
+    }
+}
+
+/// A site as meant.
+#[derive(Debug)]
+pub struct Site {
+    /// Its name.
+    pub id: String,
+    /// What survives of a query string.
+    pub query_params: QueryAllowList,
+    /// Names of the properties that are kept; `None`: all.
+    pub props: Option<HashSet<String>>,
+    /// Days that a row is kept.
+    pub retention_days: u16,
+    /// IANA name.
+    pub timezone: String,
+    /// Least visitors in a reported group.
+    pub k_anonymity: u16,
+    /// Whether subject tokens are taken.
+    pub subjects: bool,
+    /// How consent is learnt.
+    pub consent: Rules,
+    origins: Origins,
+}
+
+#[derive(Debug)]
+enum Origins {
+    Any,
+    Listed { exact: HashSet<String>, loopback: bool },
+}
+
+impl Site {
+    /// Checks one `[[site]]`.
+    pub fn resolve(written: SiteFile) -> Result<Arc<Self>, ConfigError> {
+        let id = written.id;
+        let unsound = |message: String| ConfigError::Unsound(format!("site \"{id}\": {message}"));
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if id.is_empty() || id.len() > 64 || !id.chars().all(plain) {
+            return Err(unsound("id takes 1 to 64 of letters, digits, '-', '_' and '.'".into()));
+        }
+        if written.retention_days == 0 {
+            return Err(unsound("retention_days must be above 0".into()));
+        }
+        if jiff::tz::TimeZone::get(&written.timezone).is_err() {
+            return Err(unsound(format!("timezone \"{}\" is not an IANA name", written.timezone)));
+        }
+        let origins = Origins::resolve(&written.origins).map_err(&unsound)?;
+        let consent = Rules::resolve(&written.consent).map_err(&unsound)?;
+        Ok(Arc::new(Self {
+            query_params: QueryAllowList::new(&written.query_params),
+            props: written.props.map(|names| names.into_iter().collect()),
+            retention_days: written.retention_days,
+            timezone: written.timezone,
+            k_anonymity: written.k_anonymity,
+            subjects: written.subjects,
+            consent,
+            origins,
+            id,
+        }))
+    }
+
+    /// Whether a page of this origin (the `Origin` header as sent) may send events to the site.
+    pub fn allows_origin(&self, origin: &str) -> bool {
+        match &self.origins {
+            Origins::Any => true,
+            Origins::Listed { exact, loopback } => {
+                exact.contains(origin) || (*loopback && is_loopback_origin(origin))
+            }
+        }
+    }
+
+    /// Whether the site takes any origin; answers then must not allow credentials.
+    pub fn allows_any_origin(&self) -> bool {
+        matches!(self.origins, Origins::Any)
+    }
+
+    /// Whether a custom property of this name is kept.
+    pub fn keeps_prop(&self, name: &str) -> bool {
+        self.props.as_ref().is_none_or(|names| names.contains(name))
+    }
+}
+
+impl Origins {
+    fn resolve(written: &[String]) -> Result<Self, String> {
+        if written.iter().any(|origin| origin == "*") {
+            return Ok(Self::Any);
+        }
+        let mut exact = HashSet::new();
+        let mut loopback = false;
+        for origin in written {
+            if origin == "loopback" {
+                loopback = true;
+                continue;
+            }
+            let url = url::Url::parse(origin).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+            let Some(url) = url else {
+                return Err(format!(
+                    "origin \"{origin}\" is not of the form https://host or https://host:port"
+                ));
+            };
+            if url.path() != "/" || url.query().is_some() {
+                return Err(format!(
+                    "origin \"{origin}\" has a path: an origin is scheme, host and port alone"
+                ));
+            }
+            exact.insert(url.origin().ascii_serialization());
+        }
+        Ok(Self::Listed { exact, loopback })
+    }
+}
+
+/// `http(s)://localhost`, `*.localhost`, `127.0.0.0/8` or `[::1]`, with any port.
+fn is_loopback_origin(origin: &str) -> bool {
+    let Ok(url) = url::Url::parse(origin) else { return false };
+    if !matches!(url.scheme(), "http" | "https") {
+        return false;
+    }
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// All sites of a collector.
+#[derive(Debug)]
+pub struct Sites {
+    by_id: HashMap<String, Arc<Site>>,
+}
+
+impl Sites {
+    /// Takes the resolved sites; an id given twice is an error.
+    pub fn new(sites: Vec<Arc<Site>>) -> Result<Self, ConfigError> {
+        let mut by_id = HashMap::with_capacity(sites.len());
+        for site in sites {
+            if let Some(twice) = by_id.insert(site.id.clone(), site) {
+                return Err(ConfigError::Unsound(format!("site \"{}\" is configured twice", twice.id)));
+            }
+        }
+        Ok(Self { by_id })
+    }
+
+    /// The site of this name.
+    pub fn by_id(&self, id: &str) -> Option<&Arc<Site>> {
+        self.by_id.get(id)
+    }
+
+    /// All sites, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Site>> {
+        self.by_id.values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(origins: &[&str]) -> Arc<Site> {
+        let mut written = SiteFile::demo();
+        written.origins = origins.iter().map(|&origin| origin.to_owned()).collect();
+        Site::resolve(written).unwrap()
+    }
+
+    #[test]
+    fn only_listed_origins_may_send() {
+        let shop = site(&["https://shop.example", "https://www.shop.example:8443/"]);
+        assert!(shop.allows_origin("https://shop.example"));
+        assert!(shop.allows_origin("https://www.shop.example:8443"));
+        for other in
+            ["http://shop.example", "https://shop.example.evil.example", "https://evil.example", "null", ""]
+        {
+            assert!(!shop.allows_origin(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn loopback_means_this_machine_and_nothing_that_looks_like_it() {
+        let demo = site(&["loopback"]);
+        for own in ["http://localhost:3000", "http://127.0.0.1:8080", "http://[::1]:1", "https://a.localhost"]
+        {
+            assert!(demo.allows_origin(own), "{own}");
+        }
+        for other in
+            ["http://localhost.evil.example", "http://127.0.0.1.evil.example", "http://10.0.0.1", "null"]
+        {
+            assert!(!demo.allows_origin(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn any_only_for_a_site_that_says_so() {
+        assert!(site(&["*"]).allows_origin("https://anywhere.example"));
+        assert!(!site(&[]).allows_origin("https://anywhere.example"));
+    }
+}

@@ -1,0 +1,124 @@
+//! Names, creation, completion and recovery of the spool's files.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::{Sealed, codec::Input, segment};
+
+const OPEN: &str = "open";
+const SEAL: &str = "seal";
+
+/// Makes renames and removals in `dir` durable.
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// A new id: the time and 32 random bits.
+fn new_id(now_ms: i64) -> io::Result<String> {
+    let mut random = [0; 4];
+    getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(format!("{:012x}-{:08x}", now_ms.max(0), u32::from_le_bytes(random)))
+}
+
+/// When a segment of this id was begun, in milliseconds.
+pub(super) fn created_ms(id: &str) -> Option<i64> {
+    i64::from_str_radix(id.split_once('-')?.0, 16).ok()
+}
+
+/// Begins a segment: its header is durable and its name is in the directory.
+pub(super) fn create(dir: &Path, now_ms: i64) -> io::Result<(String, PathBuf, File)> {
+    let id = new_id(now_ms)?;
+    let path = dir.join(&id).with_extension(OPEN);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    let begun =
+        file.write_all(&segment::file_header()).and_then(|()| file.sync_all()).and_then(|()| sync_dir(dir));
+    if let Err(error) = begun {
+        // A full disk: leave no empty file behind.
+        let _ = fs::remove_file(&path);
+        return Err(error);
+    }
+    Ok((id, path, file))
+}
+
+/// Completes a segment whose bytes are synced.
+pub(super) fn complete(path: &Path) -> io::Result<PathBuf> {
+    let complete = path.with_extension(SEAL);
+    fs::rename(path, &complete)?;
+    sync_dir(complete.parent().unwrap_or(Path::new(".")))?;
+    Ok(complete)
+}
+
+/// Removes a segment. Not synced: if a crash brings it back, its insert is not counted again.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+pub(super) fn set_aside(path: &Path, dir: &Path) -> io::Result<PathBuf> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let aside = dir.join(path.file_name().unwrap_or_default());
+    fs::rename(path, &aside)?;
+    sync_dir(dir)?;
+    Ok(aside)
+}
+
+/// A file of the spool as it was found.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) sealed: Option<Sealed>,
+    pub(super) ids: Vec<u64>,
+    pub(super) torn_bytes: u64,
+    pub(super) damaged: u32,
+}
+
+/// Reads the whole spool, oldest first: cuts torn tails, completes what was growing.
+pub(super) fn recover(dir: &Path, now_ms: i64) -> io::Result<Vec<Found>> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == OPEN || extension == SEAL));
+    paths.sort();
+    paths.iter().map(|path| recover_one(path, now_ms)).collect()
+}
+
+fn recover_one(path: &Path, now_ms: i64) -> io::Result<Found> {
+    let bytes = fs::read(path)?;
+    let growing = path.extension().is_some_and(|extension| extension == OPEN);
+    let mut found = Found::default();
+    let (mut whole_bytes, mut rows) = (bytes.len(), 0);
+    // What is not a segment at all is the shipper's to set aside: it tells the operator.
+    if let Ok(contents) = segment::read(&bytes) {
+        found.damaged = contents.damaged;
+        whole_bytes = contents.whole_bytes;
+        for row in contents.records.iter().flat_map(|record| &record.rows) {
+            rows += 1;
+            // The id is the record's first column.
+            let id = Input(row).bytes(8).and_then(|bytes| bytes.try_into().ok());
+            found.ids.push(id.map_or(0, u64::from_le_bytes));
+        }
+    } else if bytes.len() < segment::FILE_HEADER_BYTES {
+        whole_bytes = 0;
+    }
+    let empty = whole_bytes <= segment::FILE_HEADER_BYTES;
+    if growing && empty {
+        found.torn_bytes = (bytes.len() - whole_bytes.min(bytes.len())) as u64;
+        fs::remove_file(path)?;
+        return Ok(found);
+    }
+    let mut path = path.to_owned();
+    if growing {
+        found.torn_bytes = (bytes.len() - whole_bytes) as u64;
+        let file = OpenOptions::new().write(true).open(&path)?;
+        file.set_len(whole_bytes as u64)?;
+        file.sync_all()?;
+        path = complete(&path)?;
+    }
+    let id = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
+    let bytes = fs::metadata(&path)?.len();
+    found.sealed = Some(Sealed { id, path, bytes, rows, sealed_at_ms: now_ms });
+    Ok(found)
+}

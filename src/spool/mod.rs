@@ -1,0 +1,322 @@
+//! Sixth room: an [`EventRow`](crate::enrich::EventRow) becomes durable. Acknowledged means fsynced.
+//!
+//! # The form on disk
+//! One directory, one file a segment: `<id>.open` while it grows, `<id>.seal` once it is complete. The id is the
+//! time of its creation in milliseconds (12 hex digits), a dash, and 8 random hex digits; names sort by age.
+//!
+//! ```text
+//! segment  = "CNSTRY" version:u16le record*
+//! record   = "CREC" length:u32le crc32c:u32le payload          the checksum covers length and payload
+//! payload  = minute count (length row)* count line*            whole numbers are LEB128 varints
+//! row      = the columns of one event, see codec.rs
+//! line     = site outcome reason count                         texts are length and bytes
+//! ```
+//!
+//! A record is one request: its rows and its lines of the ledger live or die together. One thread writes. It takes
+//! all requests that wait, appends their records with one write, syncs once (`fdatasync`) and then answers them
+//! all. After a crash the tail that is no whole record is cut: nobody was told that it is durable.
+//!
+//! Invariant: only rows that went through the whole house have an encoding, so nothing else can be spooled.
+//! Invariant: a file is removed only by [`Spool::remove`], after the store has said OK.
+
+mod codec;
+mod disk;
+mod seen;
+mod segment;
+mod writer;
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+use tokio::sync::{Notify, oneshot};
+
+pub use codec::{StoredRow, encode};
+pub use segment::{Contents, Line, NotASegment, Record, read};
+
+use crate::clock::Clock;
+use crate::config::File as Settings;
+use crate::ledger::{SiteIndex, Tally};
+
+/// Requests that may wait for the writer; one more is refused.
+const QUEUE_REQUESTS_MAX: usize = 8192;
+
+/// One request's rows and lines on their way to the disk.
+#[derive(Debug, Default)]
+pub struct Batch {
+    minute: u32,
+    tally: Tally,
+    rows: Vec<RowAt>,
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct RowAt {
+    site: SiteIndex,
+    /// Part of the event's hashed id; 0: it has none.
+    id: u64,
+    end: usize,
+}
+
+impl Batch {
+    /// An empty batch of a request that came in this minute.
+    pub fn new(minute: u32) -> Self {
+        Self { minute, ..Self::default() }
+    }
+
+    /// The request's lines of the ledger.
+    pub fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
+    /// Adds a row of the site.
+    pub fn push(&mut self, site: SiteIndex, row: &crate::enrich::EventRow<'_>) {
+        encode(row, &mut self.bytes);
+        self.rows.push(RowAt { site, id: *row.event_id() as u64, end: self.bytes.len() });
+    }
+
+    fn row(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.rows[index - 1].end };
+        &self.bytes[start..self.rows[index].end]
+    }
+}
+
+/// What became of a batch that is durable now.
+#[derive(Debug)]
+pub struct Committed {
+    /// The lines as written: with those that were duplicates.
+    pub tally: Tally,
+    /// Rows that are durable.
+    pub rows: u32,
+}
+
+/// Why a batch is not durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SpoolError {
+    /// The spool holds as much as it may.
+    #[error("the spool is full")]
+    Full,
+    /// More requests wait than may wait.
+    #[error("too many requests wait for the disk")]
+    Busy,
+    /// The disk did not take it; the log has the reason.
+    #[error("the disk did not take the batch")]
+    Failed,
+    /// The spool is closed.
+    #[error("the spool is closed")]
+    Closed,
+}
+
+/// A complete segment that waits for the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// The segment's id, and the token of its insert.
+    pub id: String,
+    path: PathBuf,
+    bytes: u64,
+    rows: u64,
+    sealed_at_ms: i64,
+}
+
+impl Sealed {
+    /// Reads the whole file; it is bounded by `seal_bytes_max` and one record.
+    pub fn load(&self) -> io::Result<Vec<u8>> {
+        std::fs::read(&self.path)
+    }
+
+    /// When it was sealed, in milliseconds.
+    pub fn sealed_at_ms(&self) -> i64 {
+        self.sealed_at_ms
+    }
+}
+
+/// How full the spool is. Shared by the handle, the writer and the metrics.
+#[derive(Debug, Default)]
+struct Level {
+    bytes: AtomicU64,
+    rows: AtomicU64,
+    segments: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Shared {
+    level: Level,
+    bytes_max: u64,
+    /// Complete segments, oldest first.
+    sealed: Mutex<VecDeque<Sealed>>,
+    changed: Notify,
+}
+
+impl Shared {
+    fn announce(&self, sealed: Sealed) {
+        self.sealed.lock().unwrap_or_else(PoisonError::into_inner).push_back(sealed);
+        self.level.segments.fetch_add(1, Ordering::Relaxed);
+        self.changed.notify_one();
+    }
+}
+
+enum Command {
+    Append(Batch, oneshot::Sender<Result<Committed, SpoolError>>),
+    /// Ids that the store already has.
+    Remember(Vec<u64>),
+    Seal(oneshot::Sender<()>),
+    Close(oneshot::Sender<()>),
+}
+
+/// The spool's handle; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    shared: Arc<Shared>,
+    commands: mpsc::SyncSender<Command>,
+}
+
+/// What the spool found when it was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Segments that wait for the store.
+    pub segments: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// Bytes that a crash had cut off in the middle of a record.
+    pub torn_bytes: u64,
+    /// Records that something changed on disk.
+    pub damaged: u64,
+}
+
+impl Spool {
+    /// Opens the spool in `dir`, recovers what is there and starts the writer.
+    pub fn open(dir: &Path, settings: &Settings, clock: Clock) -> io::Result<(Self, Recovered)> {
+        let now_ms = clock.now_ms();
+        let mut seen = seen::Seen::new(settings.duplicate_window_s, settings.duplicate_ids_max, now_ms);
+        let shared = Arc::new(Shared {
+            level: Level::default(),
+            bytes_max: settings.spool_bytes_max,
+            sealed: Mutex::default(),
+            changed: Notify::new(),
+        });
+        let mut recovered = Recovered::default();
+        for found in disk::recover(dir, now_ms)? {
+            recovered.torn_bytes += found.torn_bytes;
+            recovered.damaged += u64::from(found.damaged);
+            let Some(sealed) = found.sealed else { continue };
+            recovered.segments += 1;
+            recovered.rows += sealed.rows;
+            if disk::created_ms(&sealed.id)
+                .is_none_or(|at_ms| now_ms.saturating_sub(at_ms) <= seen.window_ms())
+            {
+                for id in found.ids {
+                    seen.insert(id, now_ms);
+                }
+            }
+            shared.level.bytes.fetch_add(sealed.bytes, Ordering::Relaxed);
+            shared.level.rows.fetch_add(sealed.rows, Ordering::Relaxed);
+            shared.announce(sealed);
+        }
+        let (commands, inbox) = mpsc::sync_channel(QUEUE_REQUESTS_MAX);
+        let writer = writer::Writer::new(dir, settings, clock, seen, shared.clone());
+        std::thread::Builder::new().name("spool".into()).spawn(move || writer.run(&inbox))?;
+        Ok((Self { shared, commands }, recovered))
+    }
+
+    /// Whether there is room. Cheap: asked before a body is read.
+    pub fn admit(&self) -> Result<(), SpoolError> {
+        let held = self.shared.level.bytes.load(Ordering::Relaxed);
+        if held < self.shared.bytes_max { Ok(()) } else { Err(SpoolError::Full) }
+    }
+
+    /// Makes a batch durable. When this says OK, the rows survive any crash that the disk survives.
+    pub async fn append(&self, batch: Batch) -> Result<Committed, SpoolError> {
+        let (answer, committed) = oneshot::channel();
+        self.commands.try_send(Command::Append(batch, answer)).map_err(|error| match error {
+            mpsc::TrySendError::Full(_) => SpoolError::Busy,
+            mpsc::TrySendError::Disconnected(_) => SpoolError::Closed,
+        })?;
+        committed.await.map_err(|_| SpoolError::Closed)?
+    }
+
+    /// Remembers event ids that the store already has, so that they are not taken again.
+    pub fn remember(&self, ids: Vec<u64>) {
+        // A lost hint costs a duplicate after a restart at worst; the writer being that busy is the larger worry.
+        let _ = self.commands.try_send(Command::Remember(ids));
+    }
+
+    /// Completes the segment that is growing, however small it is.
+    pub async fn seal(&self) {
+        self.command(Command::Seal).await;
+    }
+
+    /// Completes the segment that is growing and ends the writer. Everything after this is refused.
+    pub async fn close(&self) {
+        self.command(Command::Close).await;
+    }
+
+    async fn command(&self, command: impl FnOnce(oneshot::Sender<()>) -> Command) {
+        let (answer, done) = oneshot::channel();
+        let mut command = command(answer);
+        while let Err(mpsc::TrySendError::Full(back)) = self.commands.try_send(command) {
+            command = back;
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let _ = done.await;
+    }
+
+    /// The oldest complete segment; waits until there is one.
+    pub async fn next_sealed(&self) -> Sealed {
+        loop {
+            if let Some(sealed) = self.oldest() {
+                return sealed;
+            }
+            self.shared.changed.notified().await;
+        }
+    }
+
+    /// The oldest complete segment.
+    pub fn oldest(&self) -> Option<Sealed> {
+        self.shared.sealed.lock().unwrap_or_else(PoisonError::into_inner).front().cloned()
+    }
+
+    /// Removes a segment that the store has.
+    pub fn remove(&self, sealed: &Sealed) -> io::Result<()> {
+        disk::remove(&sealed.path)?;
+        self.forget(sealed);
+        Ok(())
+    }
+
+    /// Moves a segment that cannot be read, or was damaged, out of the way and keeps it for a human.
+    pub fn set_aside(&self, sealed: &Sealed, dir: &Path) -> io::Result<PathBuf> {
+        let aside = disk::set_aside(&sealed.path, dir)?;
+        self.forget(sealed);
+        Ok(aside)
+    }
+
+    fn forget(&self, sealed: &Sealed) {
+        let mut list = self.shared.sealed.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = list.len();
+        list.retain(|other| other.id != sealed.id);
+        if list.len() < before {
+            self.shared.level.bytes.fetch_sub(sealed.bytes, Ordering::Relaxed);
+            self.shared.level.rows.fetch_sub(sealed.rows, Ordering::Relaxed);
+            self.shared.level.segments.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes on disk.
+    pub fn bytes(&self) -> u64 {
+        self.shared.level.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Rows that are durable here and not yet in the store: the ledger's `spooled`.
+    pub fn rows(&self) -> u64 {
+        self.shared.level.rows.load(Ordering::Relaxed)
+    }
+
+    /// Complete segments that wait for the store.
+    pub fn segments(&self) -> u64 {
+        self.shared.level.segments.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+//! The one thread that writes: group commit, completion of segments, duplicates.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::seen::Seen;
+use super::{Batch, Command, Committed, Sealed, Shared, SpoolError, disk, segment};
+use crate::clock::Clock;
+use crate::config::File as Settings;
+use crate::ledger::{DUPLICATE, Outcome};
+
+/// Bytes that one write and one sync may carry; what waits beyond goes into the next.
+const GROUP_BYTES_MAX: usize = 1024 * 1024;
+
+/// The segment that grows.
+struct Growing {
+    id: String,
+    path: PathBuf,
+    file: File,
+    /// Bytes that are synced.
+    bytes: u64,
+    rows: u64,
+    since: Instant,
+}
+
+/// Requests that share one write and one sync.
+#[derive(Default)]
+struct Group {
+    bytes: Vec<u8>,
+    rows: u64,
+    /// Ids that this group added to what was seen.
+    ids: Vec<u64>,
+    waiting: Vec<(oneshot::Sender<Result<Committed, SpoolError>>, Committed)>,
+}
+
+/// What the inbox gave.
+enum Next {
+    Command(Command),
+    Nothing,
+    /// Nobody is left who could send a command.
+    Gone,
+}
+
+pub(super) struct Writer {
+    dir: PathBuf,
+    seal_rows_max: u64,
+    seal_bytes_max: u64,
+    seal_after: Duration,
+    clock: Clock,
+    seen: Seen,
+    shared: Arc<Shared>,
+    growing: Option<Growing>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        dir: &Path,
+        settings: &Settings,
+        clock: Clock,
+        seen: Seen,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            seal_rows_max: u64::from(settings.seal_rows_max),
+            seal_bytes_max: settings.seal_bytes_max,
+            seal_after: Duration::from_millis(settings.seal_after_ms),
+            clock,
+            seen,
+            shared,
+            growing: None,
+        }
+    }
+
+    /// Works until it is told to close or nobody is left to tell it.
+    pub(super) fn run(mut self, inbox: &Receiver<Command>) {
+        let mut group = Group::default();
+        loop {
+            let mut waiting = self.wait(inbox);
+            let mut then = None;
+            while let Next::Command(command) = waiting {
+                match command {
+                    Command::Append(batch, answer) => self.add(&mut group, batch, answer),
+                    Command::Remember(ids) => self.remember(&ids),
+                    Command::Seal(_) | Command::Close(_) => then = Some(command),
+                }
+                if then.is_some() || group.bytes.len() >= GROUP_BYTES_MAX {
+                    waiting = Next::Nothing;
+                    break;
+                }
+                waiting = inbox.try_recv().map_or(Next::Nothing, Next::Command);
+            }
+            self.commit(&mut group);
+            match then {
+                Some(Command::Seal(answer)) => {
+                    self.seal();
+                    let _ = answer.send(());
+                }
+                Some(Command::Close(answer)) => {
+                    self.seal();
+                    let _ = answer.send(());
+                    return;
+                }
+                _ if matches!(waiting, Next::Gone) => return self.seal(),
+                _ => self.seal_if_due(),
+            }
+        }
+    }
+
+    /// The next command, or nothing when the growing segment's time has come.
+    fn wait(&self, inbox: &Receiver<Command>) -> Next {
+        let Some(growing) = &self.growing else { return inbox.recv().map_or(Next::Gone, Next::Command) };
+        match inbox.recv_timeout(self.seal_after.saturating_sub(growing.since.elapsed())) {
+            Ok(command) => Next::Command(command),
+            Err(RecvTimeoutError::Timeout) => Next::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Next::Gone,
+        }
+    }
+
+    fn remember(&mut self, ids: &[u64]) {
+        let now_ms = self.clock.now_ms();
+        for &id in ids {
+            self.seen.insert(id, now_ms);
+        }
+    }
+
+    /// Lays a request's record into the group, without the rows that were seen before.
+    fn add(
+        &mut self,
+        group: &mut Group,
+        batch: Batch,
+        answer: oneshot::Sender<Result<Committed, SpoolError>>,
+    ) {
+        let now_ms = self.clock.now_ms();
+        let mut kept = Vec::with_capacity(batch.rows.len());
+        let mut duplicates = Vec::new();
+        for (index, row) in batch.rows.iter().enumerate() {
+            if self.seen.insert(row.id, now_ms) {
+                kept.push(index);
+                group.ids.push(row.id);
+            } else {
+                duplicates.push(row.site);
+            }
+        }
+        let mut batch = batch;
+        let mut tally = std::mem::take(&mut batch.tally);
+        for site in duplicates {
+            tally.count(site, Outcome::Dropped(DUPLICATE));
+        }
+        segment::put_record(
+            &mut group.bytes,
+            batch.minute,
+            kept.iter().map(|&index| batch.row(index)),
+            &tally,
+        );
+        group.rows += kept.len() as u64;
+        group.waiting.push((answer, Committed { tally, rows: kept.len() as u32 }));
+    }
+
+    /// Makes the group durable and answers everybody in it.
+    fn commit(&mut self, group: &mut Group) {
+        if group.waiting.is_empty() {
+            return;
+        }
+        let written = self.write(&group.bytes, group.rows);
+        if let Err(error) = &written {
+            tracing::error!(%error, rows = group.rows, "the spool cannot write; senders are told to retry");
+            for &id in &group.ids {
+                self.seen.forget(id);
+            }
+        }
+        for (answer, committed) in group.waiting.drain(..) {
+            // Nobody waits any more where the client has gone; the rows are durable all the same.
+            let _ = answer.send(if written.is_ok() { Ok(committed) } else { Err(SpoolError::Failed) });
+        }
+        group.bytes.clear();
+        group.bytes.shrink_to(GROUP_BYTES_MAX);
+        group.ids.clear();
+        group.rows = 0;
+    }
+
+    fn write(&mut self, bytes: &[u8], rows: u64) -> io::Result<()> {
+        let growing = match &mut self.growing {
+            Some(growing) => growing,
+            none => {
+                let (id, path, file) = disk::create(&self.dir, self.clock.now_ms())?;
+                let bytes = segment::FILE_HEADER_BYTES as u64;
+                self.shared.level.bytes.fetch_add(bytes, Ordering::Relaxed);
+                none.insert(Growing { id, path, file, bytes, rows: 0, since: Instant::now() })
+            }
+        };
+        let written = growing.file.write_all(bytes).and_then(|()| growing.file.sync_data());
+        if let Err(error) = written {
+            // Nobody may read what nobody was told is durable. After a failed sync the pages' state is unknown
+            // (they may be marked clean and be lost), so the segment ends here at what was synced before.
+            let cut = growing.file.set_len(growing.bytes).and_then(|()| growing.file.sync_all());
+            if cut.and_then(|()| growing.file.seek(SeekFrom::Start(growing.bytes)).map(drop)).is_err() {
+                tracing::error!("the spool could not take back a failed write; its records may come twice");
+            }
+            self.seal();
+            return Err(error);
+        }
+        growing.bytes += bytes.len() as u64;
+        growing.rows += rows;
+        self.shared.level.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.shared.level.rows.fetch_add(rows, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn seal_if_due(&mut self) {
+        let due = self.growing.as_ref().is_some_and(|growing| {
+            growing.rows >= self.seal_rows_max
+                || growing.bytes >= self.seal_bytes_max
+                || growing.since.elapsed() >= self.seal_after
+        });
+        if due {
+            self.seal();
+        }
+    }
+
+    fn seal(&mut self) {
+        let Some(growing) = self.growing.take() else { return };
+        match disk::complete(&growing.path) {
+            Ok(path) => self.shared.announce(Sealed {
+                id: growing.id,
+                path,
+                bytes: growing.bytes,
+                rows: growing.rows,
+                sealed_at_ms: self.clock.now_ms(),
+            }),
+            Err(error) => {
+                // The file is whole and synced, only its name is not: try again when it is next due.
+                tracing::warn!(%error, "the spool cannot complete a segment; trying again");
+                std::thread::sleep(Duration::from_millis(50));
+                self.growing = Some(Growing { since: Instant::now(), ..growing });
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Seventh room: a complete segment becomes one insert. Embedded engine, migrations, shipping.
+//!
+//! Invariant: one store protocol, ClickHouse over HTTP. The embedded engine is a ClickHouse too, and no code behind
+//! [`Source`] can tell them apart.
+//! Invariant: an error of the store is written down by its number, never with the values it quotes.
+
+mod columns;
+pub mod engine;
+mod migrate;
+mod quarantine;
+mod ship;
+mod sql;
+mod verdict;
+
+use std::sync::Arc;
+
+use clickhouse::Client;
+
+pub use migrate::{MigrateError, migrate};
+pub use ship::Shipper;
+pub use sql::{SqlError, Target, query};
+pub use verdict::{Brief, Verdict, brief};
+
+use crate::config::Secret;
+use engine::{Access, Engine};
+
+/// How the store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// It was not ready yet; why.
+    Starting(String),
+    /// It takes inserts.
+    Ready,
+    /// It does not, for now; why.
+    Away(String),
+}
+
+/// A ClickHouse of somebody's own.
+#[derive(Debug)]
+pub struct External {
+    url: String,
+    user: Option<String>,
+    password: Option<Secret>,
+}
+
+impl External {
+    /// Takes `http://user:password@host:8123` apart. The error says what is wrong without the password.
+    pub fn parse(url: &Secret) -> Result<Self, String> {
+        let mut url = url::Url::parse(url.expose()).map_err(|error| {
+            format!("clickhouse_url is not a URL ({error}); write http://user:password@host:8123")
+        })?;
+        if url.scheme() != "http" || url.host().is_none() {
+            return Err(
+                "clickhouse_url takes http://user:password@host:8123; https is not supported yet".into()
+            );
+        }
+        let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let user = Some(decode(url.username())).filter(|user| !user.is_empty());
+        let password = url.password().map(|password| Secret::new(decode(password)));
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        Ok(Self { url: url.to_string(), user, password })
+    }
+
+    fn client(&self) -> Client {
+        let mut client = Client::default().with_url(&self.url);
+        if let Some(user) = &self.user {
+            client = client.with_user(user);
+        }
+        if let Some(password) = &self.password {
+            client = client.with_password(password.expose());
+        }
+        client
+    }
+}
+
+/// Where ClickHouse is at the moment, and as whom to talk to it.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// One that is configured.
+    External(Arc<External>),
+    /// Our own; it may come back on another port.
+    Embedded(Arc<Engine>),
+}
+
+/// The person behind a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Inserts into `consentry`, reads nothing.
+    Ingest,
+    /// Does anything.
+    Admin,
+}
+
+impl Source {
+    /// A client that may insert and nothing else; `None` while the engine is not up.
+    pub fn ingest(&self) -> Option<Client> {
+        self.client(Role::Ingest)
+    }
+
+    /// A client that may do anything; `None` while the engine is not up.
+    pub fn admin(&self) -> Option<Client> {
+        self.client(Role::Admin)
+    }
+
+    fn client(&self, role: Role) -> Option<Client> {
+        match self {
+            Self::External(external) => Some(external.client()),
+            Self::Embedded(engine) => engine.access().map(|access| embedded_client(&access, role)),
+        }
+    }
+
+    /// Whether roles come from a users file that we write.
+    pub fn has_users_file(&self) -> bool {
+        matches!(self, Self::Embedded(_))
+    }
+}
+
+/// Hashes of the event ids that came since `since_ms`, newest segments first, at most `ids_max`.
+pub async fn recent_ids(admin: &Client, since_ms: i64, ids_max: usize) -> Result<Vec<u64>, Brief> {
+    // Segment ids begin with their time in hex, so they compare as times; an event is at most 72 h older.
+    let first = format!("{:012x}", since_ms.max(0));
+    let sql = format!(
+        "SELECT toUInt64(event_id) FROM consentry.events \
+         WHERE day >= toDate(fromUnixTimestamp64Milli(toInt64({since_ms})), 'UTC') - 4 \
+         AND segment >= '{first}' AND event_id != 0 ORDER BY segment DESC LIMIT {ids_max}"
+    );
+    admin.query_raw(&sql).fetch_all::<u64>().await.map_err(|error| brief(&error))
+}
+
+/// A client of the embedded engine.
+pub fn embedded_client(access: &Access, role: Role) -> Client {
+    let credentials = match role {
+        Role::Ingest => &access.ingest,
+        Role::Admin => &access.admin,
+    };
+    Client::default()
+        .with_url(access.http_url())
+        .with_user(&credentials.user)
+        .with_password(credentials.password.expose())
+}

@@ -1,0 +1,260 @@
+//! The shipper: takes the oldest complete segment, inserts it, and only then lets the spool remove it.
+//!
+//! One segment is one insert with the segment's id as its deduplication token, so an insert that was sent again,
+//! because its answer was lost or either side died, is not counted again, nor in the roll-ups.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clickhouse::Client;
+use clickhouse::native::Block;
+use tokio::sync::watch;
+
+use super::columns::{self, LedgerKey};
+use super::quarantine::Quarantine;
+use super::verdict::{Brief, Verdict, brief, judge};
+use super::{Source, State};
+use crate::ledger::Outcome;
+use crate::spool::{self, Sealed, Spool, StoredRow};
+use crate::telemetry::Telemetry;
+
+/// A server that takes longer than this to take a chunk is given up.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// A server that takes longer than this to answer is given up; materialized views are in it.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+const BACKOFF_MIN: Duration = Duration::from_millis(200);
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// Why a segment is still in the spool.
+#[derive(Debug)]
+enum NotShipped {
+    /// The store is away or refuses for now.
+    Store(Brief),
+    /// The segment's own file.
+    Disk(std::io::Error),
+}
+
+/// Ships segments one after the other, for as long as it is polled.
+pub struct Shipper {
+    spool: Spool,
+    source: Source,
+    quarantine: Quarantine,
+    aside: PathBuf,
+    telemetry: Telemetry,
+    state: watch::Sender<State>,
+}
+
+/// What one insert of rows needs.
+struct Insert<'a> {
+    client: &'a Client,
+    segment: &'a str,
+    rows: &'a [StoredRow<'a>],
+}
+
+impl Shipper {
+    /// `data_dir` gets the quarantine and the segments that cannot be read.
+    pub fn new(
+        spool: Spool,
+        source: Source,
+        data_dir: &std::path::Path,
+        telemetry: Telemetry,
+        state: watch::Sender<State>,
+    ) -> Self {
+        let quarantine = Quarantine::new(data_dir.join("quarantine"));
+        Self { spool, source, quarantine, aside: data_dir.join("damaged"), telemetry, state }
+    }
+
+    /// Ships until the future is dropped.
+    pub async fn run(&self) {
+        let mut backoff = BACKOFF_MIN;
+        loop {
+            let sealed = self.spool.next_sealed().await;
+            match self.ship(&sealed).await {
+                Ok(()) => {
+                    if backoff > BACKOFF_MIN {
+                        tracing::info!(waiting = self.spool.segments(), "shipping again");
+                    }
+                    backoff = BACKOFF_MIN;
+                    self.state.send_if_modified(|state| match state {
+                        State::Away(_) => {
+                            *state = State::Ready;
+                            true
+                        }
+                        _ => false,
+                    });
+                }
+                Err(reason) => {
+                    let reason = match reason {
+                        NotShipped::Store(brief) => brief.to_string(),
+                        NotShipped::Disk(error) => format!("a segment cannot be read or moved: {error}"),
+                    };
+                    self.telemetry.insert_failed();
+                    if backoff == BACKOFF_MIN {
+                        tracing::warn!(
+                            reason,
+                            waiting = self.spool.segments(),
+                            "not shipped; trying again until it is"
+                        );
+                    }
+                    self.state.send_if_modified(|state| match state {
+                        State::Starting(_) => false,
+                        _ => {
+                            *state = State::Away(reason.clone());
+                            true
+                        }
+                    });
+                    tokio::time::sleep(jitter(backoff)).await;
+                    backoff = (backoff * 2).min(BACKOFF_MAX);
+                }
+            }
+        }
+    }
+
+    /// Ships until the spool holds no complete segment. For the end of the process.
+    pub async fn drain(&self) {
+        while let Some(sealed) = self.spool.oldest() {
+            if self.ship(&sealed).await.is_err() {
+                tokio::time::sleep(BACKOFF_MIN).await;
+            }
+        }
+    }
+
+    async fn ship(&self, sealed: &Sealed) -> Result<(), NotShipped> {
+        let client =
+            self.source.ingest().ok_or_else(|| NotShipped::Store(Brief("the engine is not ready".into())))?;
+        let bytes = {
+            let sealed = sealed.clone();
+            tokio::task::spawn_blocking(move || sealed.load()).await.map_err(std::io::Error::other)
+        };
+        let bytes = bytes.and_then(|loaded| loaded).map_err(NotShipped::Disk)?;
+        let contents = match spool::read(&bytes) {
+            Ok(contents) => contents,
+            Err(reason) => {
+                let aside = self.spool.set_aside(sealed, &self.aside).map_err(NotShipped::Disk)?;
+                tracing::error!(%reason, path = %aside.display(), "a segment cannot be read; it is kept aside");
+                return Ok(());
+            }
+        };
+        let started = std::time::Instant::now();
+        let mut lines: BTreeMap<LedgerKey, u64> = BTreeMap::new();
+        let mut count = |site: &str, minute: u32, outcome: &str, reason: &str, count: u64| {
+            let (site, outcome, reason) = (site.to_owned(), outcome.to_owned(), reason.to_owned());
+            *lines.entry(LedgerKey { site, minute, outcome, reason }).or_default() += count;
+        };
+        let (mut rows, mut minutes, mut unreadable) = (Vec::new(), Vec::new(), 0u64);
+        for record in &contents.records {
+            for line in &record.lines {
+                count(line.site, record.minute, line.outcome, line.reason, u64::from(line.count));
+            }
+            for bytes in &record.rows {
+                match StoredRow::decode(bytes) {
+                    Some(row) => {
+                        rows.push(row);
+                        minutes.push(record.minute);
+                    }
+                    None => unreadable += 1,
+                }
+            }
+        }
+        let insert = Insert { client: &client, segment: &sealed.id, rows: &rows };
+        let bad = insert.all().await.map_err(NotShipped::Store)?;
+        if !bad.is_empty() {
+            self.quarantine.keep(&sealed.id, &rows, &bad).map_err(NotShipped::Disk)?;
+            tracing::error!(
+                rows = bad.len(),
+                segment = sealed.id,
+                "ClickHouse will never take these rows; see the quarantine"
+            );
+        }
+        let mut stored = 0;
+        for (index, (row, &minute)) in rows.iter().zip(&minutes).enumerate() {
+            let quarantined = bad.iter().any(|(row, _)| *row == index);
+            let outcome = if quarantined { Outcome::Quarantined } else { Outcome::Stored };
+            stored += u64::from(!quarantined);
+            count(row.site, minute, outcome.word(), "", 1);
+        }
+        if !lines.is_empty() {
+            let block = columns::ledger(&lines).map_err(encoding)?;
+            let token = format!("{}-ledger", sealed.id);
+            send(&client, columns::LEDGER_TARGET, &token, &block)
+                .await
+                .map_err(|error| NotShipped::Store(brief(&error)))?;
+        }
+        for (key, count) in &lines {
+            if key.outcome == Outcome::Stored.word() || key.outcome == Outcome::Quarantined.word() {
+                self.telemetry.settled(&key.site, &key.outcome, *count);
+            }
+        }
+        self.telemetry.inserted(stored, started.elapsed());
+        if contents.damaged > 0 || unreadable > 0 {
+            let aside = self.spool.set_aside(sealed, &self.aside).map_err(NotShipped::Disk)?;
+            let damaged = u64::from(contents.damaged) + unreadable;
+            tracing::error!(damaged, path = %aside.display(), "records of a segment were damaged on disk; it is kept aside");
+            return Ok(());
+        }
+        self.spool.remove(sealed).map_err(NotShipped::Disk)
+    }
+}
+
+fn encoding(error: Box<dyn std::error::Error + Send + Sync>) -> NotShipped {
+    NotShipped::Store(Brief(format!("the block cannot be built: {error}")))
+}
+
+impl Insert<'_> {
+    /// Inserts all rows. Gives the rows that ClickHouse will never take, each with the reason.
+    async fn all(&self) -> Result<Vec<(usize, Brief)>, Brief> {
+        let mut bad = Vec::new();
+        let mut todo: Vec<Range<usize>> = vec![0..self.rows.len()];
+        while let Some(range) = todo.pop() {
+            if range.is_empty() {
+                continue;
+            }
+            // The halves of a segment are the same on every try, and so are their tokens.
+            let whole = range.len() == self.rows.len();
+            let token = match whole {
+                true => self.segment.to_owned(),
+                false => format!("{}:{}-{}", self.segment, range.start, range.end),
+            };
+            let block = columns::events(self.rows, range.clone(), self.segment)
+                .map_err(|error| Brief(format!("the block cannot be built: {error}")))?;
+            match send(self.client, &columns::events_target(), &token, &block).await {
+                Ok(()) => {}
+                Err(error) if judge(&error) == Verdict::TryAgain => return Err(brief(&error)),
+                Err(error) if range.len() == 1 => bad.push((range.start, brief(&error))),
+                Err(_) => {
+                    let middle = range.start + range.len() / 2;
+                    todo.push(middle..range.end);
+                    todo.push(range.start..middle);
+                }
+            }
+        }
+        Ok(bad)
+    }
+}
+
+async fn send(
+    client: &Client,
+    target: &str,
+    token: &str,
+    block: &Block,
+) -> Result<(), clickhouse::error::Error> {
+    let mut insert = client
+        .insert_native_unescaped(target)
+        .with_timeouts(Some(SEND_TIMEOUT), Some(ANSWER_TIMEOUT))
+        .with_setting("insert_deduplication_token", token)
+        .with_setting("insert_deduplicate", "1")
+        .with_setting("deduplicate_blocks_in_dependent_materialized_views", "1")
+        .with_setting("async_insert", "0")
+        .with_setting("wait_end_of_query", "1");
+    insert.write(block).await?;
+    insert.end().await
+}
+
+/// Up to a quarter more, so that several collectors do not come back in step.
+fn jitter(backoff: Duration) -> Duration {
+    let mut random = [0];
+    let _ = getrandom::fill(&mut random);
+    backoff + backoff.mul_f64(f64::from(random[0]) / 1024.0)
+}

@@ -1,0 +1,169 @@
+//! Logs and metrics. Each metric is declared once, here; no label and no field can hold what a visitor sent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use crate::accept::Refusal;
+use crate::ledger::Tally;
+use crate::spool::Spool;
+
+/// A line of the ledger. Sites come from the configuration, the other words from the program.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    site: String,
+    outcome: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
+    code: &'static str,
+}
+
+struct Metrics {
+    registry: Registry,
+    events: Family<EventLabels, Counter>,
+    refusals: Family<RefusalLabels, Counter>,
+    inserts: Histogram,
+    inserted_rows: Counter,
+    insert_failures: Counter,
+    spooled: Gauge,
+    spool_bytes: Gauge,
+    spool_segments: Gauge,
+}
+
+/// The handle on all metrics; cheap to clone.
+#[derive(Clone)]
+pub struct Telemetry(Arc<Metrics>);
+
+impl std::fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Telemetry")
+    }
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Telemetry {
+    /// Declares all metrics.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("consentry");
+        let metrics = Metrics {
+            events: Family::default(),
+            refusals: Family::default(),
+            inserts: Histogram::new(exponential_buckets(0.005, 2.0, 14)),
+            inserted_rows: Counter::default(),
+            insert_failures: Counter::default(),
+            spooled: Gauge::default(),
+            spool_bytes: Gauge::default(),
+            spool_segments: Gauge::default(),
+            registry: Registry::default(),
+        };
+        registry.register(
+            "build",
+            "Version of the program",
+            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        registry.register(
+            "events",
+            "Events since the start by site, outcome and reason; received = dropped + rejected + quarantined + stored \
+             + what consentry_spooled_events gained",
+            metrics.events.clone(),
+        );
+        registry.register("refusals", "Requests turned away whole, by code", metrics.refusals.clone());
+        registry.register(
+            "insert_seconds",
+            "Time from reading a segment to the store's OK",
+            metrics.inserts.clone(),
+        );
+        registry.register(
+            "inserted_rows",
+            "Rows that the store has said OK to",
+            metrics.inserted_rows.clone(),
+        );
+        registry.register("insert_failures", "Inserts that are tried again", metrics.insert_failures.clone());
+        registry.register(
+            "spooled_events",
+            "Events that are durable and not yet stored",
+            metrics.spooled.clone(),
+        );
+        registry.register("spool_bytes", "Bytes of the spool on disk", metrics.spool_bytes.clone());
+        registry.register(
+            "spool_segments",
+            "Segments that wait for the store",
+            metrics.spool_segments.clone(),
+        );
+        for refusal in Refusal::ALL {
+            metrics.refusals.get_or_create(&RefusalLabels { code: refusal.code() });
+        }
+        Self(Arc::new(Metrics { registry, ..metrics }))
+    }
+
+    /// Counts a request's lines, once they are durable.
+    pub fn counted(&self, tally: &Tally) {
+        for (site, outcome, count) in tally.lines() {
+            let labels =
+                EventLabels { site: site.to_owned(), outcome: outcome.word(), reason: outcome.reason() };
+            self.0.events.get_or_create(&labels).inc_by(u64::from(count));
+        }
+    }
+
+    /// Counts rows that left the spool for good: `stored` or `quarantined`.
+    pub fn settled(&self, site: &str, outcome: &str, count: u64) {
+        let outcome = if outcome == "stored" { "stored" } else { "quarantined" };
+        let labels = EventLabels { site: site.to_owned(), outcome, reason: "" };
+        self.0.events.get_or_create(&labels).inc_by(count);
+    }
+
+    /// Counts a request that was turned away.
+    pub fn refused(&self, refusal: Refusal) {
+        self.0.refusals.get_or_create(&RefusalLabels { code: refusal.code() }).inc();
+    }
+
+    /// Notes a segment that the store has taken.
+    pub fn inserted(&self, rows: u64, took: Duration) {
+        self.0.inserts.observe(took.as_secs_f64());
+        self.0.inserted_rows.inc_by(rows);
+    }
+
+    /// Notes a segment that is tried again.
+    pub fn insert_failed(&self) {
+        self.0.insert_failures.inc();
+    }
+
+    /// All metrics as OpenMetrics text.
+    pub fn render(&self, spool: &Spool) -> String {
+        self.0.spooled.set(i64::try_from(spool.rows()).unwrap_or(i64::MAX));
+        self.0.spool_bytes.set(i64::try_from(spool.bytes()).unwrap_or(i64::MAX));
+        self.0.spool_segments.set(i64::try_from(spool.segments()).unwrap_or(i64::MAX));
+        let mut out = String::new();
+        // Writing to a string does not fail.
+        let _ = text::encode(&mut out, &self.0.registry);
+        out
+    }
+}
+
+/// Starts logging to standard error: `CONSENTRY_LOG` (e.g. `debug`), `CONSENTRY_LOG_FORMAT=json`.
+pub fn init_logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CONSENTRY_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // A second call, as in tests, leaves the first in place.
+    let _ = match std::env::var("CONSENTRY_LOG_FORMAT").as_deref() {
+        Ok("json") => builder.json().try_init(),
+        _ => builder.try_init(),
+    };
+}

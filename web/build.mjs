@@ -1,0 +1,98 @@
+/**
+ * Builds what the collector embeds: the tracker, the demo page, the user agent patterns, the list of storage keys.
+ * `node build.mjs [OUT]` writes into OUT (default: dist beside this file) and fails when the tracker is over its budget.
+ */
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
+import { load } from 'js-yaml';
+import { minify } from 'terser';
+
+/** What a page pays for the tracker, compressed, web-vitals included. */
+const TRACKER_GZIP_BYTES_MAX = 4096;
+
+const web = dirname(fileURLToPath(import.meta.url));
+const out = resolve(process.argv[2] ?? join(web, 'dist'));
+
+/** Puts src/vitals_slim.ts in the place of inner modules of web-vitals; fails if a new version no longer has them. */
+const slimVitals = {
+  name: 'slim-vitals',
+  setup(bundler) {
+    const replaced = new Set();
+    bundler.onResolve({ filter: /\/(bfcache|initMetric|bindReporter|initUnique|whenActivated)\.js$/ }, ({ importer, path }) => {
+      if (!importer.includes('web-vitals')) return undefined;
+      replaced.add(path.split('/').pop());
+      return { path: join(web, 'src/vitals_slim.ts') };
+    });
+    // Read as TypeScript, so that its class fields are assigned, which is shorter than defining them and needs no ES2022.
+    bundler.onLoad({ filter: /web-vitals.*\.js$/ }, async ({ path }) => ({
+      contents: await readFile(path, 'utf8'),
+      loader: 'ts',
+    }));
+    bundler.onEnd(() => {
+      if (replaced.size !== 5) return { errors: [{ text: 'web-vitals has changed inside: see src/vitals_slim.ts' }] };
+      return {};
+    });
+  },
+};
+
+const buildTracker = async () => {
+  const bundled = await build({
+    entryPoints: [join(web, 'src/tracker.ts')],
+    absWorkingDir: web,
+    bundle: true,
+    write: false,
+    format: 'iife',
+    target: 'es2020',
+    legalComments: 'none',
+    logLevel: 'warning',
+    plugins: [slimVitals],
+    tsconfigRaw: { compilerOptions: { useDefineForClassFields: false } },
+  });
+  const { code } = await minify(bundled.outputFiles[0].text, {
+    ecma: 2020,
+    toplevel: true,
+    compress: { passes: 3, unsafe_arrows: true, pure_getters: true },
+    // Names inside web-vitals alone: nothing of the kind is in an event or in the DOM.
+    mangle: { toplevel: true, properties: { regex: /^(_.*|onHidden|firstHiddenTime|reportAllChanges)$/ } },
+    format: { preamble: '/* consentry-js 0.1.0, with web-vitals by Google LLC (Apache-2.0) */' },
+  });
+  const bytes = gzipSync(code, { level: 9 }).length;
+  console.log(`consentry.js: ${code.length} bytes, ${bytes} gzip (budget ${TRACKER_GZIP_BYTES_MAX})`);
+  if (bytes > TRACKER_GZIP_BYTES_MAX) throw new Error(`consentry.js is ${bytes - TRACKER_GZIP_BYTES_MAX} bytes over`);
+  return code;
+};
+
+/** The collector's build reads JSON, which serde has; YAML would be one more crate. */
+const userAgentPatterns = async () => {
+  const path = createRequire(import.meta.url).resolve('uap-core/regexes.yaml');
+  return JSON.stringify(load(await readFile(path, 'utf8')));
+};
+
+/** From the source itself, so that the disclosure cannot differ from what the tracker does. */
+const storageKeys = async () => {
+  const bundled = await build({ entryPoints: [join(web, 'src/storage.ts')], write: false, format: 'esm' });
+  const source = Buffer.from(bundled.outputFiles[0].contents).toString('base64');
+  const { STORAGE_KEYS } = await import(`data:text/javascript;base64,${source}`);
+  return JSON.stringify(STORAGE_KEYS, null, 2);
+};
+
+const main = async () => {
+  await mkdir(out, { recursive: true });
+  await writeFile(join(out, 'consentry.js'), await buildTracker());
+  await writeFile(join(out, 'uap_regexes.json'), await userAgentPatterns());
+  await writeFile(join(out, 'storage_keys.json'), await storageKeys());
+  await copyFile(join(web, 'demo/index.html'), join(out, 'demo.html'));
+  await copyFile(join(web, 'demo/demo.js'), join(out, 'demo.js'));
+  await copyFile(join(web, 'demo/demo.css'), join(out, 'demo.css'));
+};
+
+try {
+  await main();
+} catch (error) {
+  console.error(`web build: ${error.message}`);
+  process.exitCode = 1;
+}

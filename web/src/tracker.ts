@@ -1,0 +1,250 @@
+/**
+ * The tracker, served as /js/consentry.js. It sends nothing and stores nothing until `consentry.consent(true)`.
+ *
+ *   <script defer src="https://collector.example/js/consentry.js" data-site="shop"></script>
+ *
+ * A classic script: a module cannot see its own tag.
+ * `data-endpoint` overrides where events go; otherwise it is `../v1/events`, seen from the script.
+ * A page that wants to call before the script has loaded starts with `window.consentry = []` and pushes
+ * `['consent', true]` or `['event', 'name', props]`.
+ */
+
+import { engagementClock } from './engagement.ts';
+import { createQueue } from './queue.ts';
+import { CONSENT_KEY, VISIT_KEY, forget, read, write } from './storage.ts';
+import { post } from './transport.ts';
+import { randomId, visitAt, type Visit } from './visit.ts';
+import { observeVitals, type Vitals } from './vitals.ts';
+
+const SDK = 'consentry-js/0.1.0';
+const TICK_MS = 15_000;
+const CRASHES_PER_PAGE_MAX = 10;
+const MESSAGE_CHARS_MAX = 1000;
+const STACK_CHARS_MAX = 4000;
+
+type Fields = Record<string, unknown>;
+type Page = { url: string; page_id: string };
+type Call = [method: 'consent' | 'withdraw' | 'event', ...args: unknown[]];
+
+interface Consentry {
+  /** `true` grants; anything else withdraws, removes what is stored and discards what is queued. */
+  consent(choice: unknown): void;
+  withdraw(): void;
+  event(name: string, props?: Fields): void;
+  readonly granted: boolean;
+}
+
+declare global {
+  interface Window {
+    consentry?: Consentry | Call[];
+  }
+  interface Navigator {
+    globalPrivacyControl?: boolean;
+    connection?: { effectiveType?: string };
+  }
+  interface Document {
+    prerendering?: boolean;
+  }
+}
+
+/** Nothing that goes wrong in here is the page's business. */
+const safe =
+  <A extends unknown[]>(work: (...args: A) => unknown) =>
+  (...args: A): void => {
+    try {
+      work(...args);
+    } catch {
+      // Measuring must never break what it measures.
+    }
+  };
+
+const listen = (target: EventTarget, type: string, work: (event: any) => unknown): void =>
+  target.addEventListener(type, safe(work), true);
+
+/** The fragment never reaches a server by itself, and stays out of the events too. */
+const here = (): string => location.href.split('#')[0]!;
+
+const track = (site: string | undefined, endpoint: string, early: Call[]): void => {
+  let granted = false;
+  let wanted = false;
+  let visit: Visit | undefined;
+  let page = {} as Page;
+  let crashes = 0;
+  let deepest = 0;
+  /** The page view whose title may still change: frameworks set it after they change the address. */
+  let untitled: Fields | undefined;
+  let landing: Page | undefined;
+  let vitals: (() => Vitals) | undefined;
+  let vitalsSent = false;
+
+  const [runClock, takeEngaged] = engagementClock();
+
+  const settleTitle = () => {
+    if (untitled) untitled.title = document.title;
+    untitled = undefined;
+  };
+
+  const [push, flush, discard] = createQueue<Fields>((events, hiding) => {
+    settleTitle();
+    const body = {
+      site,
+      sent_at: Date.now(),
+      consent: { analytics: true },
+      context: {
+        visit,
+        screen: { w: screen.width, h: screen.height },
+        viewport: { w: innerWidth, h: innerHeight },
+        language: navigator.language,
+        timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+        connection: navigator.connection?.effectiveType,
+        app: { sdk: SDK },
+      },
+      events,
+    };
+    return post(endpoint, JSON.stringify(body), hiding);
+  });
+
+  const add = (type: string, fields: Fields): Fields | undefined => {
+    if (!granted) return;
+    const ts = Date.now();
+    const [current, record] = visitAt(read(VISIT_KEY), ts);
+    visit = current;
+    write(VISIT_KEY, record);
+    const event = { type, id: randomId(), ts, ...page, ...fields };
+    push(event);
+    return event;
+  };
+
+  const view = (fields: Fields): void => {
+    page = { url: here(), page_id: randomId() };
+    crashes = deepest = 0;
+    untitled = add('pageview', { title: document.title, ...fields });
+  };
+
+  const isActive = () => document.visibilityState === 'visible' && document.hasFocus();
+
+  const pulse = (active = isActive()) => runClock(active, performance.now());
+
+  const measureScroll = () => (deepest = Math.max(deepest, scrollY));
+
+  const engage = (active?: boolean): void => {
+    pulse(active);
+    measureScroll();
+    const engaged_ms = takeEngaged();
+    const seen = (deepest + innerHeight) / document.documentElement.scrollHeight;
+    if (engaged_ms) add('engagement', { engaged_ms, scroll_pct: Math.min(100, Math.round(seen * 100)) });
+  };
+
+  const hide = (): void => {
+    engage(false);
+    if (granted && vitals && !vitalsSent) {
+      vitalsSent = true;
+      add('performance', { vitals: vitals(), ...landing });
+    }
+    flush(true);
+  };
+
+  const route = (): void => {
+    if (!granted || here() === page.url) return;
+    engage();
+    settleTitle();
+    view({ prev_url: page.url });
+  };
+
+  const crash = (error: any, at: Partial<ErrorEvent>): void => {
+    if (crashes++ >= CRASHES_PER_PAGE_MAX) return;
+    add('crash', {
+      crash: {
+        kind: error?.name || 'Error',
+        message: String(error?.message || at.message || error).slice(0, MESSAGE_CHARS_MAX),
+        stack: error?.stack?.slice(0, STACK_CHARS_MAX),
+        source: at.filename,
+        line: at.lineno,
+        column: at.colno,
+        handled: false,
+      },
+    });
+  };
+
+  /** Runs once, at the first grant: until then the page is not observed at all. */
+  const observe = (): void => {
+    vitals = observeVitals();
+    listen(document, 'visibilitychange', () => (document.visibilityState === 'hidden' ? hide() : pulse()));
+    listen(window, 'pagehide', hide);
+    listen(window, 'focus', () => pulse());
+    listen(window, 'blur', () => pulse());
+    listen(window, 'scroll', measureScroll);
+    listen(window, 'click', ({ target }) => {
+      const point = target.closest?.('[data-point]')?.dataset.point;
+      if (point) add('click', { point });
+    });
+    listen(window, 'error', (event) => event.message && crash(event.error, event));
+    listen(window, 'unhandledrejection', (event) => crash(event.reason, {}));
+    listen(window, 'popstate', route);
+    for (const method of ['pushState', 'replaceState'] as const) {
+      const original = history[method];
+      history[method] = function (this: History, ...args) {
+        original.apply(this, args);
+        safe(route)();
+      };
+    }
+    setInterval(safe(() => engage()), TICK_MS);
+  };
+
+  const consent = (choice: unknown): void => {
+    wanted = choice === true;
+    if (!wanted) {
+      // What was measured before a withdrawal does not come back with a later grant.
+      vitalsSent ||= granted;
+      granted = false;
+      untitled = undefined;
+      discard();
+      forget();
+    } else if (document.prerendering) {
+      // A page that nobody has seen yet is no page view.
+      listen(document, 'prerenderingchange', () => wanted && consent(true));
+    } else if (!granted && navigator.globalPrivacyControl !== true) {
+      write(CONSENT_KEY, 'granted');
+      granted = true;
+      if (!vitals) observe();
+      pulse();
+      takeEngaged();
+      view({ referrer: document.referrer || undefined });
+      landing ||= page;
+    }
+  };
+
+  /** Follows a choice made in another tab, or while this page lay in the back/forward cache. */
+  const follow = () => consent(!!read(CONSENT_KEY));
+
+  const api: Consentry = {
+    consent: safe(consent),
+    withdraw: safe(() => consent(false)),
+    // The copy keeps what the page changes later out, and anything that cannot be sent.
+    event: safe((name, props) => add('custom', { name, props: props && JSON.parse(JSON.stringify(props)) })),
+    get granted() {
+      return granted;
+    },
+  };
+  window.consentry = api;
+
+  listen(window, 'storage', follow);
+  listen(window, 'pageshow', (event) => {
+    if (!event.persisted) return;
+    const before = granted;
+    follow();
+    pulse();
+    if (before && granted) view({});
+  });
+
+  if (read(CONSENT_KEY)) api.consent(true);
+  for (const [method, ...args] of early) (api[method] as (...args: unknown[]) => void)?.(...args);
+};
+
+const currentScript = document.currentScript as HTMLScriptElement | null;
+const earlier = window.consentry;
+// Included twice: the first one stays.
+if (currentScript && (!earlier || Array.isArray(earlier))) {
+  const { site, endpoint } = currentScript.dataset;
+  safe(track)(site, endpoint || String(new URL('../v1/events', currentScript.src)), earlier || []);
+}

@@ -1,0 +1,27 @@
+/** A visit ends after 30 minutes without an event, and after 24 hours in any case (the server's salts live no longer). */
+
+export const VISIT_IDLE_MS = 30 * 60_000;
+export const VISIT_LENGTH_MAX_MS = 24 * 3_600_000;
+
+export interface Visit {
+  id: string;
+  started_at: number;
+}
+
+/** 128 random bits in hex. Not randomUUID: that is missing on pages served over plain http. */
+export const randomId = (): string =>
+  [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => (byte + 256).toString(16).slice(1)).join('');
+
+/**
+ * The visit that an event at `now` (epoch ms) belongs to, and the line to store for the next one.
+ * `stored` is `id started_at last_event_at`; what cannot be read begins a new visit.
+ */
+export const visitAt = (stored: string | null | undefined, now: number): [Visit, string] => {
+  let [id, started, last] = (stored || '').split(' ') as [string, ...number[]];
+  // Comparisons with NaN are false, so a damaged record counts as expired.
+  if (!(now - last! < VISIT_IDLE_MS && now - started! < VISIT_LENGTH_MAX_MS)) {
+    id = randomId();
+    started = now;
+  }
+  return [{ id, started_at: +started! }, `${id} ${started} ${now}`];
+};
