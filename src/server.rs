@@ -195,8 +195,11 @@ async fn prepare_store(
                 return Ok(());
             }
             Err(MigrateError::Store { reason, name }) => {
-                tracing::debug!(%reason, name, "the store is not ready");
-                state.send_replace(State::Starting(reason.to_string()));
+                let reason = format!("{name}: {reason}");
+                if *state.borrow() != State::Starting(reason.clone()) {
+                    tracing::warn!(reason, "the store is not ready; trying again until it is");
+                }
+                state.send_replace(State::Starting(reason));
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_secs(5));
             }

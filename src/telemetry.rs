@@ -10,6 +10,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::accept::Refusal;
 use crate::ledger::Tally;
@@ -106,7 +109,7 @@ impl Telemetry {
             metrics.spool_segments.clone(),
         );
         for refusal in Refusal::ALL {
-            metrics.refusals.get_or_create(&RefusalLabels { code: refusal.code() });
+            drop(metrics.refusals.get_or_create(&RefusalLabels { code: refusal.code() }));
         }
         Self(Arc::new(Metrics { registry, ..metrics }))
     }
@@ -155,15 +158,21 @@ impl Telemetry {
     }
 }
 
-/// Starts logging to standard error: `CONSENTRY_LOG` (e.g. `debug`), `CONSENTRY_LOG_FORMAT=json`.
+/// Starts logging to standard error: `CONSENTRY_LOG=error|warn|info|debug|trace`, `CONSENTRY_LOG_FORMAT=json`.
+///
+/// Only this program's own lines are written, whatever the level: libraries log headers, addresses and what a server
+/// answered, and those may hold what a visitor sent.
 pub fn init_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("CONSENTRY_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let level = std::env::var("CONSENTRY_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    let own = Targets::new().with_target("consentry", level);
+    let registry = tracing_subscriber::registry().with(own);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     // A second call, as in tests, leaves the first in place.
     let _ = match std::env::var("CONSENTRY_LOG_FORMAT").as_deref() {
-        Ok("json") => builder.json().try_init(),
-        _ => builder.try_init(),
+        Ok("json") => registry.with(lines.json()).try_init(),
+        _ => {
+            let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            registry.with(lines.with_ansi(ansi)).try_init()
+        }
     };
 }

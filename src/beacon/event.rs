@@ -135,7 +135,7 @@ pub struct Crash<'a> {
     pub column: u32,
 }
 
-/// One event, checked. All text is as sent, cut to its length.
+/// One event, checked. Text is as sent, cut only where it is many times longer than what is kept of it.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
 pub struct Event<'a> {
@@ -174,14 +174,25 @@ fn taken<T>(field: Field<T>, name: &'static str) -> Result<Option<T>, RejectCode
     }
 }
 
-fn cut<'a>(text: Text<'a>, bytes_max: usize) -> Cow<'a, str> {
+/// Text is read up to this many times the length at which it is kept: it is cut once the detectors have seen it whole,
+/// or half an identifier would slip by them.
+const READ_TIMES: usize = 8;
+/// The longest thing that a detector looks for, in bytes (an e-mail address, RFC 5321).
+const DETECTED_BYTES_MAX: usize = 320;
+
+/// Cuts a text that is far too long for what is kept of it, and the word that the cut goes through.
+fn cut<'a>(text: Text<'a>, kept_bytes_max: usize) -> Cow<'a, str> {
+    let bytes_max = kept_bytes_max * READ_TIMES;
     if text.len() <= bytes_max {
         return text;
     }
+    let end = text.floor_char_boundary(bytes_max);
+    let tail = text.floor_char_boundary(end.saturating_sub(DETECTED_BYTES_MAX));
+    let end = text[tail..end].rfind(char::is_whitespace).map_or(tail, |space| tail + space);
     match text {
-        Cow::Borrowed(text) => Cow::Borrowed(&text[..text.floor_char_boundary(bytes_max)]),
+        Cow::Borrowed(text) => Cow::Borrowed(&text[..end]),
         Cow::Owned(mut text) => {
-            text.truncate(text.floor_char_boundary(bytes_max));
+            text.truncate(end);
             Cow::Owned(text)
         }
     }
@@ -209,7 +220,7 @@ fn id<'a>(
 
 /// Only a part is ever kept of these (a host, a path), so they are cut rather than refused.
 fn location<'a>(field: Field<Text<'a>>, name: &'static str) -> Result<Option<Identifying<'a>>, RejectCode> {
-    let location = text(field, name, URL_BYTES_MAX)?;
+    let location = text(field, name, URL_BYTES_MAX / READ_TIMES)?;
     Ok((!location.is_empty()).then_some(Identifying(location)))
 }
 

@@ -12,7 +12,10 @@ mod wire;
 
 use std::sync::Arc;
 
-pub use event::{Crash, Event, Identifying, Kind, Size, Utm, Vitals};
+pub use event::{
+    Crash, Event, Identifying, Kind, NAME_BYTES_MAX, PROP_NAME_BYTES_MAX, STACK_BYTES_MAX, Size, TEXT_BYTES_MAX, Utm,
+    Vitals,
+};
 pub use pixel::GIF;
 pub use reject::RejectCode;
 pub use time::{AGE_MS_MAX, FUTURE_MS_MAX, Time};

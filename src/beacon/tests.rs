@@ -1,1 +1,195 @@
+//! Bodies as they come: good, odd and hostile.
 
+use http::Request;
+use http_body_util::Full;
+
+use super::*;
+use crate::accept::{self, Limits};
+use crate::config::File;
+
+const NOW: i64 = 1_763_848_800_000;
+
+fn submission(body: &[u8], uri: &str) -> Submission {
+    let method = if uri.contains("pixel") { "GET" } else { "POST" };
+    let request = Request::builder()
+        .method(method)
+        .uri(uri)
+        .header("content-type", if uri.contains("lines") { "application/x-ndjson" } else { "application/json" })
+        .header("referer", "https://shop.example/from-header")
+        .body(Full::new(bytes::Bytes::copy_from_slice(body)))
+        .unwrap();
+    let limits = Limits::new(&File::default());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(accept::receive(request, "127.0.0.1".parse().unwrap(), NOW, &limits)).unwrap()
+}
+
+/// Each entry as `ok` or its code, or the refusal of the whole.
+fn outcome(body: &str, uri: &str) -> Result<Vec<String>, &'static str> {
+    let sites = File::default().resolve().unwrap().sites;
+    let submission = submission(body.as_bytes(), uri);
+    let batch = read(&submission, &sites).map_err(Refusal::code)?;
+    Ok(batch.entries.iter().map(|entry| entry.as_ref().map_or_else(|r| r.code.code().into(), |_| "ok".into())).collect())
+}
+
+fn json(body: &str) -> Result<Vec<String>, &'static str> {
+    outcome(body, "/v1/events")
+}
+
+fn one(fields: &str) -> String {
+    let body = format!(r#"{{"site":"demo","type":"pageview","url":"https://shop.example/"{fields}}}"#);
+    json(&body).unwrap().remove(0)
+}
+
+fn consent(body: &str) -> PayloadConsent {
+    let sites = File::default().resolve().unwrap().sites;
+    let submission = submission(body.as_bytes(), "/v1/events");
+    let batch = read(&submission, &sites).unwrap();
+    batch.entries[0].as_ref().unwrap().consent()
+}
+
+#[test]
+fn bodies_that_are_none() {
+    let refusals = [
+        ("", "json_invalid"),
+        ("{", "json_invalid"),
+        ("nonsense", "json_invalid"),
+        ("{} {}", "json_invalid"),
+        ("\"text\"", "shape_invalid"),
+        ("17", "shape_invalid"),
+        ("null", "shape_invalid"),
+        ("[]", "events_empty"),
+        (r#"{"events":[]}"#, "events_empty"),
+        (r#"{"events":7}"#, "shape_invalid"),
+        (r#"{"events":{"events":[{}]}}"#, "shape_invalid"),
+        (r#"{"events":[{}],"events":[{}]}"#, "shape_invalid"),
+        ("{}", "site_unknown"),
+        (r#"{"site":"elsewhere","type":"pageview"}"#, "site_unknown"),
+    ];
+    for (body, code) in refusals {
+        assert_eq!(json(body), Err(code), "{body}");
+    }
+}
+
+#[test]
+fn a_field_of_a_wrong_type_rejects_its_event_and_no_other() {
+    let good = r#"{"type":"pageview","url":"https://shop.example/"}"#;
+    for bad in [
+        r#"{"type":"pageview","url":"https://shop.example/","title":{}}"#,
+        r#"{"type":"pageview","url":"https://shop.example/","screen":[1,2]}"#,
+        r#"{"type":"pageview","url":"https://shop.example/","visit":{"id":7}}"#,
+        r#"{"type":"pageview","url":"https://shop.example/","title":"a","title":"b"}"#,
+        r#"{"type":"pageview","url":"https://shop.example/","props":{"a":[]}}"#,
+    ] {
+        let body = format!(r#"{{"site":"demo","events":[{good},{bad},{good}]}}"#);
+        assert_eq!(json(&body).unwrap(), ["ok", "field_type", "ok"], "{bad}");
+    }
+}
+
+#[test]
+fn unknown_fields_are_skipped_whatever_they_hold() {
+    assert_eq!(one(r#","password":"x","nested":{"a":[{"b":null}]}"#), "ok");
+    let deep = format!(r#","x":{}{}"#, "[".repeat(10_000), "]".repeat(10_000));
+    assert_eq!(one(&deep), "ok");
+    let deep = format!(r#","title":{}{}"#, "[".repeat(10_000), "]".repeat(10_000));
+    assert_eq!(one(&deep), "field_type");
+}
+
+#[test]
+fn ten_thousand_levels_of_objects_do_not_reach_the_stack() {
+    let deep = format!("{}1{}", r#"{"visit":"#.repeat(10_000), "}".repeat(10_000));
+    assert!(matches!(json(&deep), Err("json_invalid" | "site_unknown")));
+}
+
+#[test]
+fn limits_at_and_over() {
+    let props = |count: usize| {
+        let pairs: Vec<String> = (0..count).map(|index| format!(r#""p{index}":{index}"#)).collect();
+        one(&format!(r#","props":{{{}}}"#, pairs.join(",")))
+    };
+    assert_eq!((props(PROPS_MAX), props(PROPS_MAX + 1)), ("ok".into(), "props_too_many".into()));
+    assert_eq!(props(50_000), "props_too_many");
+    let id = |length: usize| one(&format!(r#","id":"{}""#, "x".repeat(length)));
+    assert_eq!((id(256), id(257)), ("ok".into(), "field_too_long".into()));
+    let event = r#"{"site":"demo","type":"pageview","url":"https://shop.example/"}"#;
+    let events = |count: usize| json(&format!("[{}]", vec![event; count].join(",")));
+    assert_eq!(events(EVENTS_PER_BODY_MAX).unwrap().len(), EVENTS_PER_BODY_MAX);
+    assert_eq!(events(EVENTS_PER_BODY_MAX + 1), Err("events_too_many"));
+}
+
+#[test]
+fn what_a_type_needs() {
+    for (event, code) in [
+        (r#""type":"pageview""#, "url_invalid"),
+        (r#""type":"custom""#, "field_missing"),
+        (r#""type":"click","point":"""#, "field_missing"),
+        (r#""type":"engagement","engaged_ms":-1"#, "field_range"),
+        (r#""type":"engagement","scroll_pct":101"#, "field_range"),
+        (r#""type":"performance","vitals":{"cls":-0.1}"#, "field_range"),
+        (r#""type":"crash","crash":{"kind":"TypeError"}"#, "ok"),
+        (r#""type":"custom","name":"buy","ts":"never""#, "ts_invalid"),
+        (r#""type":"custom","name":"buy","ts":1"#, "ts_out_of_range"),
+        (r#""type":"custom","name":"buy","ts":1763848800000"#, "ok"),
+        (r#""type":"Pageview""#, "type_unknown"),
+    ] {
+        let body = format!(r#"{{"site":"demo",{event}}}"#);
+        assert_eq!(json(&body).unwrap(), [code], "{event}");
+    }
+}
+
+#[test]
+fn consent_is_the_events_own_or_the_bodys() {
+    use Choice::{Denied, Granted, Malformed};
+    let event = |consent: &str| format!(r#"{{"type":"pageview","url":"https://shop.example/"{consent}}}"#);
+    let envelope = |outer: &str, own: &str| {
+        format!(r#"{{"site":"demo"{outer},"events":[{}]}}"#, event(own))
+    };
+    let says = |body: String| match consent(&body) {
+        PayloadConsent::Says(consent) => consent.analytics,
+        PayloadConsent::Silent => None,
+        PayloadConsent::Unreadable => Some(Malformed),
+    };
+    let yes = r#","consent":{"analytics":true}"#;
+    let no = r#","consent":{"analytics":"denied"}"#;
+    assert_eq!(says(envelope(yes, "")), Some(Granted));
+    assert_eq!(says(envelope(yes, no)), Some(Denied), "a grant of the batch does not outrank the event's denial");
+    assert_eq!(says(envelope(no, yes)), Some(Granted), "the batch's applies to events that have none of their own");
+    assert_eq!(says(envelope(yes, r#","consent":{}"#)), None);
+    assert_eq!(says(envelope("", "")), None);
+    for odd in ["null", "7", "[]", "\"granted\"", "true", r#"{"analytics":null}"#, r#"{"analytics":"yes"}"#,
+        r#"{"analytics":2}"#, r#"{"analytics":1.5}"#, r#"{"analytics":[true]}"#, r#"{"analytics":true,"analytics":false}"#]
+    {
+        assert_eq!(says(envelope(yes, &format!(r#","consent":{odd}"#))), Some(Malformed), "{odd}");
+    }
+    let twice = r#","consent":{"analytics":true},"consent":{"analytics":false}"#;
+    assert_eq!(says(envelope("", twice)), Some(Malformed));
+    let agreeing = r#","consent":{"analytics":true,"analytics":1,"ads":false}"#;
+    assert_eq!(says(envelope("", agreeing)), Some(Granted));
+    let escaped = r#","consent":{"\u0061nalytics":"gr\u0061nted"}"#;
+    assert_eq!(says(envelope("", escaped)), Some(Granted));
+}
+
+#[test]
+fn one_bad_line_does_not_spoil_the_others() {
+    let good = r#"{"site":"demo","type":"pageview","url":"https://shop.example/"}"#;
+    assert_eq!(outcome(&format!("{good}\nnonsense\n{good}\n"), "/lines").unwrap(), ["ok", "event_invalid", "ok"]);
+    assert_eq!(outcome("nonsense\nmore\n", "/lines"), Err("json_invalid"));
+    assert_eq!(outcome("\n\n", "/lines"), Err("events_empty"));
+}
+
+#[test]
+fn a_pixel_is_a_page_view() {
+    assert_eq!(outcome("", "/v1/pixel.gif?site=demo&url=https%3A%2F%2Fa.example%2F&c=1").unwrap(), ["ok"]);
+    assert_eq!(outcome("", "/v1/pixel.gif?site=demo&c=1").unwrap(), ["ok"], "the page is the Referer");
+    assert_eq!(outcome("", "/v1/pixel.gif?site=demo&site=demo"), Err("site_unknown"), "said twice");
+    assert_eq!(outcome("", "/v1/pixel.gif"), Err("site_unknown"));
+}
+
+#[test]
+fn nothing_that_identifies_is_printed_by_debug() {
+    let body = r#"{"site":"demo","type":"pageview","url":"https://canary.example/","id":"canary","referrer":"https://canary.example",
+        "visit":{"id":"canary"},"subject":"canary","prev_url":"https://canary.example"}"#;
+    let sites = File::default().resolve().unwrap().sites;
+    let submission = submission(body.as_bytes(), "/v1/events");
+    let printed = format!("{submission:?} {:?}", read(&submission, &sites).unwrap());
+    assert!(!printed.contains("canary"), "{printed}");
+}

@@ -27,7 +27,9 @@ macro_rules! wire_object {
             fn take<A: MapAccess<'a>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
                 match key {
                     $($key => self.$field.set(map.next_value()?),)*
-                    _ => drop(map.next_value::<IgnoredAny>()?),
+                    _ => {
+                        map.next_value::<IgnoredAny>()?;
+                    }
                 }
                 Ok(())
             }
@@ -210,7 +212,9 @@ impl<'de> Leaf<'de> for WireConsent {
                     Field::Value(choice) => consent.add(choice),
                     _ => consent.add(Choice::Malformed),
                 },
-                _ => drop(map.next_value::<IgnoredAny>()?),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
             }
         }
         Ok(Some(consent))
@@ -254,7 +258,7 @@ impl<'de> Leaf<'de> for WireProps<'de> {
         while let Some(Key(key)) = map.next_key()? {
             if props.pairs.len() == PROPS_MAX {
                 props.too_many = true;
-                drop(map.next_value::<IgnoredAny>()?);
+                map.next_value::<IgnoredAny>()?;
                 continue;
             }
             match map.next_value::<Field<PropValue<'de>>>()? {

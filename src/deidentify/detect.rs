@@ -11,8 +11,9 @@
 //!
 //! Ordinary text is let through by one pass over its bytes that counts signs, borrowed and without allocation.
 //! Otherwise e-mail addresses go first, since their local part may look like a number, then the rest in one more
-//! pass, until nothing more is found. All is linear in the text. Adding a detector: give it a sign in [`Signs`], and a place in
-//! [`redact_emails`] or [`redact_numbers`].
+//! pass, until nothing more is found. All is linear in the text. Adding a detector: give it a sign in [`Signs`],
+//! and a place in [`redact_emails`] or [`redact_numbers`]. (A long file, since each rule for what a run of digits is depends on the
+//! others: dates end numbers, addresses end dates.)
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
@@ -65,14 +66,21 @@ pub fn redact(text: &str) -> Redacted<'_> {
 /// `text` without control characters (C0, DEL, C1), each replaced by a space so that words do not grow together,
 /// and cut to `bytes_max` at a character's boundary.
 pub fn clean(text: &str, bytes_max: usize) -> Cow<'_, str> {
+    without(text, bytes_max, char::is_control)
+}
+
+/// As [`clean`], but line feeds stay: for stacks, whose frames are lines.
+pub fn clean_lines(text: &str, bytes_max: usize) -> Cow<'_, str> {
+    without(text, bytes_max, |c| c.is_control() && c != '\n')
+}
+
+fn without(text: &str, bytes_max: usize, unwanted: impl Fn(char) -> bool) -> Cow<'_, str> {
     let text = &text[..text.floor_char_boundary(bytes_max)];
     // The bytes of C1 controls are 0xC2 and one of 0x80..=0x9F; 0xC2 alone makes the slow path look closer.
-    if text.bytes().all(|byte| byte >= 0x20 && byte != 0x7F && byte != 0xC2)
-        || !text.contains(char::is_control)
-    {
+    if text.bytes().all(|byte| byte >= 0x20 && byte != 0x7F && byte != 0xC2) || !text.contains(&unwanted) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())
+    Cow::Owned(text.chars().map(|c| if unwanted(c) { ' ' } else { c }).collect())
 }
 
 /// What a text holds, counted in one pass.

@@ -197,6 +197,8 @@ fn clean_replaces_controls_and_cuts() {
     assert_eq!(clean("abé", 3), "ab");
     assert_eq!(clean("abé", 4), "abé");
     assert_eq!(clean("abc", 0), "");
+    assert_eq!(clean_lines("a\nb\r\n\0c", 100), "a\nb \n c");
+    assert!(matches!(clean_lines("a\nb", 100), Cow::Borrowed(_)));
 }
 
 #[test]

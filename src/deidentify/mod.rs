@@ -14,15 +14,15 @@ use std::borrow::Cow;
 pub use salt::{Keys, Salts, SiteKey};
 
 use crate::accept::{ClientAddress, UserAgent};
-use crate::beacon::{Around, Crash, Event, Identifying, Kind, RejectCode, Size, Time, Timed, Utm, Vitals};
+use crate::beacon::{
+    Around, Crash, Event, Identifying, Kind, NAME_BYTES_MAX, PROP_NAME_BYTES_MAX, RejectCode, STACK_BYTES_MAX, Size,
+    TEXT_BYTES_MAX, Time, Timed, Utm, Vitals,
+};
 use crate::clock::DAY_MS;
 use crate::consent::{ConsentedEvent, Grant};
 use crate::site::Site;
-use detect::{clean, redact};
+use detect::{clean, clean_lines, redact};
 use url::{ClickId, ReducedUrl, Referrer};
-
-/// A stored text is at most as long as the beacon's longest; cleaning only takes away.
-const KEPT_BYTES_MAX: usize = 8192;
 
 /// What is left of an event's words and numbers.
 #[derive(Debug, Default)]
@@ -98,27 +98,44 @@ struct Scrubber {
 }
 
 impl Scrubber {
-    fn text<'a>(&mut self, text: Cow<'a, str>) -> Cow<'a, str> {
-        if text.is_empty() {
-            return text;
-        }
+    /// One line of text: control characters out, identifiers out, then cut, in this order.
+    fn line<'a>(&mut self, text: Cow<'a, str>, kept_bytes_max: usize) -> Cow<'a, str> {
+        self.text(text, kept_bytes_max, clean)
+    }
+
+    /// Text of several lines.
+    fn lines<'a>(&mut self, text: Cow<'a, str>, kept_bytes_max: usize) -> Cow<'a, str> {
+        self.text(text, kept_bytes_max, clean_lines)
+    }
+
+    fn text<'a>(
+        &mut self,
+        text: Cow<'a, str>,
+        kept_bytes_max: usize,
+        clean: fn(&str, usize) -> Cow<'_, str>,
+    ) -> Cow<'a, str> {
         match text {
-            Cow::Borrowed(text) => self.borrowed(text),
-            Cow::Owned(text) => Cow::Owned(self.borrowed(&text).into_owned()),
+            Cow::Borrowed("") => text,
+            Cow::Borrowed(text) => match clean(text, usize::MAX) {
+                Cow::Borrowed(text) => self.redacted(text, kept_bytes_max),
+                Cow::Owned(text) => Cow::Owned(self.redacted(&text, kept_bytes_max).into_owned()),
+            },
+            Cow::Owned(text) => {
+                Cow::Owned(self.redacted(&clean(&text, usize::MAX), kept_bytes_max).into_owned())
+            }
         }
     }
 
-    fn borrowed<'a>(&mut self, text: &'a str) -> Cow<'a, str> {
-        let redacted = match clean(text, KEPT_BYTES_MAX) {
-            Cow::Borrowed(text) => redact(text),
-            Cow::Owned(text) => {
-                let redacted = redact(&text);
-                self.redactions = self.redactions.saturating_add(redacted.count);
-                return Cow::Owned(redacted.text.into_owned());
-            }
-        };
+    fn redacted<'a>(&mut self, text: &'a str, kept_bytes_max: usize) -> Cow<'a, str> {
+        let redacted = redact(text);
         self.redactions = self.redactions.saturating_add(redacted.count);
-        redacted.text
+        match redacted.text {
+            Cow::Borrowed(text) => Cow::Borrowed(&text[..text.floor_char_boundary(kept_bytes_max)]),
+            Cow::Owned(mut text) => {
+                text.truncate(text.floor_char_boundary(kept_bytes_max));
+                Cow::Owned(text)
+            }
+        }
     }
 
     /// The path of a URL; empty where it is none.
@@ -129,7 +146,7 @@ impl Scrubber {
     }
 
     fn option<'a>(&mut self, text: Option<Cow<'a, str>>) -> Option<Cow<'a, str>> {
-        text.map(|text| self.text(text))
+        text.map(|text| self.line(text, NAME_BYTES_MAX))
     }
 }
 
@@ -149,15 +166,15 @@ pub fn scrub(consented: ConsentedEvent<'_>) -> Result<ScrubbedEvent<'_>, RejectC
     };
     let mut scrubber = Scrubber { redactions: 0 };
     let mut content = Content {
-        title: scrubber.text(event.title),
-        page_id: scrubber.text(event.page_id),
-        name: scrubber.text(event.name),
-        point: scrubber.text(event.point),
+        title: scrubber.line(event.title, TEXT_BYTES_MAX),
+        page_id: scrubber.line(event.page_id, NAME_BYTES_MAX),
+        name: scrubber.line(event.name, NAME_BYTES_MAX),
+        point: scrubber.line(event.point, NAME_BYTES_MAX),
         language: event.language,
         timezone: event.timezone,
         connection: event.connection,
-        app_version: scrubber.text(event.app_version),
-        sdk: scrubber.text(event.sdk),
+        app_version: scrubber.line(event.app_version, NAME_BYTES_MAX),
+        sdk: scrubber.line(event.sdk, NAME_BYTES_MAX),
         utm: utm(&mut scrubber, event.utm),
         ..Content::default()
     };
@@ -166,7 +183,7 @@ pub fn scrub(consented: ConsentedEvent<'_>) -> Result<ScrubbedEvent<'_>, RejectC
         .props
         .into_iter()
         .filter(|(name, _)| site.keeps_prop(name))
-        .map(|(name, value)| (scrubber.text(name), scrubber.text(value)))
+        .map(|(name, value)| (scrubber.line(name, PROP_NAME_BYTES_MAX), scrubber.line(value, TEXT_BYTES_MAX)))
         .collect();
     if kind == Kind::Crash {
         crash(&mut content, &mut scrubber, event.crash);
@@ -231,15 +248,15 @@ fn locate<'a>(
     if let Some(referrer) = referrer
         && let Referrer::External { host } = url::referrer(referrer.expose(), &content.host)
     {
-        content.referrer_host = scrubber.text(Cow::Owned(host.into_owned()));
+        content.referrer_host = scrubber.line(Cow::Owned(host.into_owned()), url::HOST_BYTES_MAX);
     }
     Ok(())
 }
 
 fn crash<'a>(content: &mut Content<'a>, scrubber: &mut Scrubber, crash: Crash<'a>) {
-    content.crash_kind = scrubber.text(crash.kind);
-    content.crash_message = scrubber.text(crash.message);
-    content.crash_stack = scrubber.text(crash.stack);
+    content.crash_kind = scrubber.line(crash.kind, NAME_BYTES_MAX);
+    content.crash_message = scrubber.line(crash.message, TEXT_BYTES_MAX);
+    content.crash_stack = scrubber.lines(crash.stack, STACK_BYTES_MAX);
     if let Some(source) = crash.source {
         let path = scrubber.path(&source);
         content.crash_source = Cow::Owned(format!("{path}:{}:{}", crash.line, crash.column));

@@ -6,6 +6,7 @@
 //!
 //! Addresses are read as browsers read them (WHATWG URL). Almost all are plain enough for [`plain`], which only
 //! cuts them up; all others go through the `url` crate, and what that refuses is [`UrlInvalid`].
+//! (A long file: its parts are the few steps of one walk over an address.)
 
 use std::borrow::Cow;
 use std::net::Ipv4Addr;

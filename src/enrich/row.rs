@@ -118,3 +118,11 @@ macro_rules! define_row {
 }
 
 event_columns!(define_row);
+
+#[cfg(test)]
+impl EventRow<'_> {
+    /// A row of nothing but an id, for tests of what carries rows.
+    pub(crate) fn with_event_id(event_id: u128) -> Self {
+        Self { event_id, ..Self::default() }
+    }
+}

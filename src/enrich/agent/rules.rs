@@ -13,6 +13,8 @@
 //! Patterns are read as ASCII patterns (`\d` is `[0-9]`, `.` is any byte but a line end), and repetitions with
 //! a large upper bound lose the bound: uap-core writes `.{0,200}` for the sake of engines that backtrack
 //! without limit, and a text here is at most [`TEXT_BYTES_MAX`] bytes long.
+//!
+//! (A long file: reading, indexing, compiling and matching share what a rule is.)
 
 use std::borrow::Cow;
 use std::cell::RefCell;

@@ -329,7 +329,8 @@ pub fn site_of_host(host: &str) -> Option<Site> {
     }
     let first_label = host[..host.len() - domain.len()].split('.').next().unwrap_or_default();
     let Some(brand) = find(BRANDS, domain.split_once('.')?.0) else {
-        let is_mailbox = matches!(first_label, "mail" | "webmail" | "email");
+        // Where a company's or a provider's people read their mail, by a custom of long standing.
+        let is_mailbox = matches!(&host[..host.len() - domain.len()], "mail." | "webmail." | "email.");
         return is_mailbox.then_some(Site { name: "webmail", category: Email });
     };
     let part = find(BRAND_PARTS, first_label)

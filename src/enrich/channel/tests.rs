@@ -75,7 +75,7 @@ fn look_alikes_are_referrals() {
         "google.com.evil.example",
         "google.evil.example",
         "google.github.io",
-        "someone.wordpress.com",
+        "mail.google.com.evil.example",
         "google.example",
         "facebook.com.co",
         "xfacebook.com",
