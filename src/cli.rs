@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, File, Secret};
 use crate::server;
-use crate::store::engine::{self, Engine};
+use crate::store::engine::{self, Engine, Program};
 use crate::store::{self, External, Source, Target};
 use crate::telemetry;
 
@@ -70,7 +70,7 @@ struct ServeArgs {
 
 impl ConfigArgs {
     fn load(&self) -> Result<File, Failure> {
-        let mut file = File::load(self.config.as_deref(), std::env::vars())?;
+        let mut file = File::load(self.config.as_deref(), environment())?;
         if let Some(data_dir) = &self.data_dir {
             file.data_dir.clone_from(data_dir);
         }
@@ -79,6 +79,12 @@ impl ConfigArgs {
         }
         Ok(file)
     }
+}
+
+/// Variables that are text; one that is none cannot be meant for us.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// Why a command ended, in one line with the way out.
@@ -110,7 +116,7 @@ pub fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     // The engine is this program again: it has to be a child that dies with us, and loads a library that nothing
     // else of us should share a process with.
-    if args.get(1).is_some_and(|first| first == engine::CHILD_COMMAND) {
+    if args.get(1).is_some_and(|first| first == engine::SUBCOMMAND) {
         let status = engine::child_main(args[2..].to_vec());
         return ExitCode::from(u8::try_from(status).unwrap_or(1));
     }
@@ -167,14 +173,20 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let external = external(&config)?;
     let public = bind(config.file.listen, "beacons", "--listen").await?;
     let admin = bind(config.file.admin_listen, "admin", "--admin-listen").await?;
+    // Nothing is written before it is sure that everything is there.
+    let program = match &external {
+        Some(_) => None,
+        None => Some(find_engine().await?),
+    };
     let _lock = lock(&config.file.data_dir)?;
     let stop = stop_signal()?;
-    let (source, engine) = match external {
-        Some(external) => (Source::External(Arc::new(external)), None),
-        None => {
-            let engine = Arc::new(start_engine(&config.file.data_dir).await?);
+    let (source, engine) = match (external, program) {
+        (Some(external), _) => (Source::External(Arc::new(external)), None),
+        (None, Some(program)) => {
+            let engine = Arc::new(start_engine(program, &config.file.data_dir)?);
             (Source::Embedded(engine.clone()), Some(engine))
         }
+        (None, None) => return Err(Failure::of("no store")),
     };
     let addresses = (public.local_addr().map_err(Failure::of)?, admin.local_addr().map_err(Failure::of)?);
     let sites: Vec<String> = config.sites.iter().map(|site| site.id.clone()).collect();
@@ -216,13 +228,15 @@ fn external(config: &Config) -> Result<Option<External>, Failure> {
     config.file.clickhouse_url.as_ref().map(External::parse).transpose().map_err(Failure::Usage)
 }
 
-async fn start_engine(data_dir: &Path) -> Result<Engine, Failure> {
-    let program = match engine::locate().map_err(Failure::of)? {
-        Some(program) => program,
-        None => engine::fetch().await.map_err(Failure::of)?,
-    };
-    let own = std::env::current_exe().map_err(Failure::of)?;
-    Engine::start(own, program, engine_dir(data_dir)).map_err(Failure::of)
+async fn find_engine() -> Result<Program, Failure> {
+    match engine::locate().map_err(Failure::of)? {
+        Some(program) => Ok(program),
+        None => engine::fetch(engine::stderr_progress()).await.map_err(Failure::of),
+    }
+}
+
+fn start_engine(program: Program, data_dir: &Path) -> Result<Engine, Failure> {
+    Engine::start(program, engine_dir(data_dir)).map_err(Failure::of)
 }
 
 fn engine_dir(data_dir: &Path) -> PathBuf {
@@ -280,8 +294,9 @@ async fn migrate(args: &ConfigArgs) -> Result<(), Failure> {
     let (source, engine, _lock) = match external(&config)? {
         Some(external) => (Source::External(Arc::new(external)), None, None),
         None => {
+            let program = find_engine().await?;
             let lock = lock(&config.file.data_dir)?;
-            let engine = Arc::new(start_engine(&config.file.data_dir).await?);
+            let engine = Arc::new(start_engine(program, &config.file.data_dir)?);
             engine.ready().await.map_err(Failure::of)?;
             (Source::Embedded(engine.clone()), Some(engine), Some(lock))
         }
@@ -306,8 +321,9 @@ async fn sql(query: &str, args: &ConfigArgs) -> Result<(), Failure> {
         return store::query(&Target::from(&access), query, out).await.map_err(Failure::of);
     }
     // No collector runs: start the engine for this one query.
+    let program = find_engine().await?;
     let _lock = lock(&config.file.data_dir)?;
-    let engine = start_engine(&config.file.data_dir).await?;
+    let engine = start_engine(program, &config.file.data_dir)?;
     engine.ready().await.map_err(Failure::of)?;
     let access = engine.access().ok_or_else(|| Failure::of("the engine is not ready"))?;
     let answered = store::query(&Target::from(&access), query, out).await.map_err(Failure::of);

@@ -168,8 +168,7 @@ impl File {
             origin = path.display().to_string();
         }
         // Parsed once as it stands, so that an error names the line of the file.
-        let as_written: Self = toml::from_str(&text)
-            .map_err(|error| ConfigError::Invalid { origin: origin.clone(), message: error.to_string() })?;
+        let as_written: Self = toml::from_str(&text).map_err(|error| invalid(&origin, &text, &error))?;
         let overrides: Vec<(String, String)> = env
             .filter_map(|(name, value)| Some((name.strip_prefix("CONSENTRY_")?.to_owned(), value)))
             .filter(|(name, _)| !NOT_KEYS.contains(&name.as_str()))
@@ -177,19 +176,21 @@ impl File {
         if overrides.is_empty() {
             return Ok(as_written);
         }
-        let mut table: toml::Table = toml::from_str(&text)
-            .map_err(|error| ConfigError::Invalid { origin: origin.clone(), message: error.to_string() })?;
+        let mut table: toml::Table =
+            toml::from_str(&text).map_err(|error| invalid(&origin, &text, &error))?;
         for (name, value) in overrides {
-            table.insert(name.to_ascii_lowercase(), env_value(&value));
-            // One at a time, so that the message names the variable.
+            // One at a time, so that the message names the variable. `123456` may be a number or a token.
+            let (key, text) = (name.to_ascii_lowercase(), toml::Value::String(value.clone()));
+            table.insert(key.clone(), env_value(&value));
+            if table.clone().try_into::<Self>().is_err() {
+                table.insert(key, text);
+            }
             table.clone().try_into::<Self>().map_err(|error| ConfigError::Invalid {
                 origin: format!("environment variable CONSENTRY_{name}"),
-                message: error.message().to_owned(),
+                message: without_values(error.message()),
             })?;
         }
-        table
-            .try_into()
-            .map_err(|error: toml::de::Error| ConfigError::Invalid { origin, message: error.to_string() })
+        table.try_into().map_err(|error: toml::de::Error| invalid(&origin, &text, &error))
     }
 
     /// Checks the values and what they have to do with each other.
@@ -256,6 +257,24 @@ impl File {
     }
 }
 
+/// The line and what is wrong there, without the line itself: it may hold a secret.
+fn invalid(origin: &str, text: &str, error: &toml::de::Error) -> ConfigError {
+    let message = without_values(error.message());
+    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let origin = line.map_or_else(|| origin.to_owned(), |line| format!("{origin}, line {line}"));
+    ConfigError::Invalid { origin, message }
+}
+
+/// serde says `invalid type: string "...", expected ...`: the value goes, the words stay.
+fn without_values(message: &str) -> String {
+    match (message.split_once(": "), message.rsplit_once(", expected ")) {
+        (Some((what, _)), Some((_, expected))) if what.starts_with("invalid ") => {
+            format!("{what}, expected {expected}")
+        }
+        _ => message.lines().next().unwrap_or_default().to_owned(),
+    }
+}
+
 /// `1024`, `true` and `["a"]` are meant as TOML; anything else is a plain string.
 fn env_value(text: &str) -> toml::Value {
     let parsed = toml::from_str::<toml::Table>(&format!("v = {text}")).ok();
@@ -310,6 +329,10 @@ mod tests {
     #[test]
     fn secrets_are_not_printed() {
         let config = load("admin_token = \"hunter2\"\nclickhouse_url = \"http://u:pw@h:1\"", &[]).unwrap();
+        let error = load("admin_token = 4711\n", &[]).unwrap_err().to_string();
+        assert!(!error.contains("4711") && error.contains("line 1"), "{error}");
+        let token = load("", &[("CONSENTRY_ADMIN_TOKEN", "4711")]).unwrap().file.admin_token.unwrap();
+        assert_eq!(token.expose(), "4711", "looks like a number, is a token");
         let printed = format!("{config:?}");
         assert!(!printed.contains("hunter2") && !printed.contains("pw@h"), "{printed}");
     }

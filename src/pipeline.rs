@@ -81,11 +81,12 @@ impl Pipeline {
         // Asked before the body is read: a full spool costs the sender nothing but a header.
         self.spool.admit().map_err(refusal)?;
         let submission = accept::receive(request, peer, self.clock.now_ms(), &self.limits).await?;
-        let (batch, rejected) = self.walk(&submission)?;
-        // The body is not needed any more; its bytes go back before the wait for the disk.
-        drop(submission);
+        let (mut batch, rejected) = self.walk(&submission)?;
+        // The body goes; the batch that was made of it stays charged until it is on the disk.
+        let mut held = submission.into_reservation();
+        held.grow_to(batch.bytes())?;
+        batch.hold(held);
         let committed = self.spool.append(batch).await.map_err(refusal)?;
-        self.telemetry.counted(&committed.tally);
         let mut dropped = BTreeMap::new();
         for (_, outcome, count) in committed.tally.lines() {
             if let Outcome::Dropped(reason) = outcome {
@@ -98,14 +99,16 @@ impl Pipeline {
 
     /// Beacon, gate, scrub, pseudonyms, row: each event ends in exactly one outcome.
     fn walk(&self, submission: &Submission) -> Result<(Batch, Vec<RejectedEvent>), Refusal> {
-        let received = beacon::read(submission, &self.sites)?;
+        let events = beacon::read(submission, &self.sites)?;
         let keys = self.salts.keys(submission.received_at_ms()).map_err(|error| {
             tracing::error!(%error, "the salt of the day cannot be kept; no event is taken without it");
             Refusal::SpoolFailed
         })?;
         let mut batch = Batch::new(minute_of(submission.received_at_ms()));
-        let mut rejected = Vec::new();
-        for (index, entry) in received.entries.into_iter().enumerate() {
+        let mut rejected: Vec<(usize, RejectCode)> = Vec::new();
+        let mut received = 0;
+        for (index, entry) in events.enumerate() {
+            received += 1;
             let site = match &entry {
                 Ok(beacon) => Some(beacon.around().site),
                 Err(rejected) => rejected.site,
@@ -113,16 +116,30 @@ impl Pipeline {
             let line = batch.tally().site(site);
             batch.tally().count(line, Outcome::Received);
             match self.row(entry, &keys) {
-                Ok(row) => batch.push(line, &row),
+                Ok((row, id_before)) => batch.push(line, &row, id_before),
                 Err(NoRow::Dropped(reason)) => batch.tally().count(line, Outcome::Dropped(reason)),
                 Err(NoRow::Rejected(code)) => {
                     batch.tally().count(line, Outcome::Rejected(code.code()));
-                    rejected.push(RejectedEvent { index, code: code.code(), message: code.message() });
+                    rejected.push((index, code));
                 }
                 Err(NoRow::NoKey) => return Err(Refusal::SpoolFailed),
             }
+            // A small context may stand for much in each event: the record is held to the body's own limit.
+            if batch.bytes() > self.limits.body_decoded_bytes_max() {
+                return Err(Refusal::BodyTooLarge);
+            }
         }
-        Ok((batch, rejected))
+        if rejected.len() == received
+            && let Some(refusal) = beacon::forbidden(rejected.iter().map(|&(_, code)| code))
+        {
+            return Err(refusal);
+        }
+        let told = |(index, code): (usize, RejectCode)| RejectedEvent {
+            index,
+            code: code.code(),
+            message: code.message(),
+        };
+        Ok((batch, rejected.into_iter().map(told).collect()))
     }
 
     /// One event's way through the house.
@@ -130,12 +147,13 @@ impl Pipeline {
         &self,
         entry: Result<beacon::Beacon<'a>, Rejected<'a>>,
         keys: &Keys,
-    ) -> Result<enrich::EventRow<'a>, NoRow> {
+    ) -> Result<(enrich::EventRow<'a>, u128), NoRow> {
         let beacon = entry.map_err(|rejected| NoRow::Rejected(rejected.code))?;
         let consented = consent::gate(beacon).map_err(|reason| NoRow::Dropped(reason.code()))?;
         let scrubbed = deidentify::scrub(consented).map_err(NoRow::Rejected)?;
         let pseudonymous = deidentify::pseudonymise(scrubbed, keys).ok_or(NoRow::NoKey)?;
-        Ok(enrich::enrich(pseudonymous, &self.agents))
+        let id_before = pseudonymous.event_id_before();
+        Ok((enrich::enrich(pseudonymous, &self.agents), id_before))
     }
 }
 

@@ -81,7 +81,7 @@ impl Routes {
             ("/v1/pixel.gif", _) => not_allowed("GET"),
             (path, &Method::GET | &Method::HEAD) => match self.assets.get(path, request.headers()) {
                 Some(reply) => reply,
-                None => self.health(path).unwrap_or_else(|| refuse(Refusal::NotFound)),
+                None => self.health(path, false).unwrap_or_else(|| refuse(Refusal::NotFound)),
             },
             (path, _) if self.assets.has(path) || matches!(path, "/livez" | "/readyz") => {
                 not_allowed("GET, HEAD")
@@ -153,31 +153,31 @@ impl Routes {
         ])
     }
 
-    fn health(&self, path: &str) -> Option<Reply> {
+    fn health(&self, path: &str, detailed: bool) -> Option<Reply> {
         match path {
             "/livez" => Some(reply(StatusCode::OK, "text/plain; charset=utf-8", "alive\n")),
-            "/readyz" => Some(self.ready()),
+            "/readyz" => Some(self.ready(detailed)),
             _ => None,
         }
     }
 
     /// 200 once beacons are taken and the store is migrated. A store that is away later does not make the collector
-    /// unready: the spool takes the events.
-    fn ready(&self) -> Reply {
+    /// unready: the spool takes the events. Strangers are told no numbers and no errors.
+    fn ready(&self, detailed: bool) -> Reply {
         let state = self.store.borrow().clone();
         let spool = self.pipeline.spool.admit();
-        let store = match &state {
-            State::Ready => "ready".to_owned(),
-            State::Starting(reason) => format!("starting: {reason}"),
-            State::Away(reason) => format!("away: {reason}"),
+        let (store, reason) = match &state {
+            State::Ready => ("ready", ""),
+            State::Starting(reason) => ("starting", reason.as_str()),
+            State::Away(reason) => ("away", reason.as_str()),
         };
         let ready = spool.is_ok() && !matches!(state, State::Starting(_));
-        let body = serde_json::json!({
-            "ready": ready,
-            "store": store,
-            "spool": if spool.is_ok() { "room" } else { "full" },
-            "spooled_events": self.pipeline.spool.rows(),
-        });
+        let room = if spool.is_ok() { "room" } else { "full" };
+        let mut body = serde_json::json!({ "ready": ready, "store": store, "spool": room });
+        if detailed {
+            body["reason"] = reason.into();
+            body["spooled_events"] = self.pipeline.spool.rows().into();
+        }
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         reply(status, "application/json", body.to_string())
     }
@@ -185,7 +185,7 @@ impl Routes {
     /// The admin address.
     pub fn admin(&self, request: &Request<Incoming>) -> Reply {
         let path = request.uri().path();
-        if let Some(health) = self.health(path) {
+        if let Some(health) = self.health(path, true) {
             return health;
         }
         if !self.authorized(request.headers()) {

@@ -1,5 +1,6 @@
 //! `run`: the caller owns the sockets, the clock and the stop signal; this owns everything between them.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
@@ -7,11 +8,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::service::service_fn;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use crate::accept::Limits;
@@ -21,9 +24,9 @@ use crate::config::Config;
 use crate::deidentify::Salts;
 use crate::enrich::agent::Agents;
 use crate::pipeline::Pipeline;
-use crate::routes::Routes;
+use crate::routes::{Reply, Routes};
 use crate::spool::Spool;
-use crate::store::{self, MigrateError, Shipper, Source, State};
+use crate::store::{self, Brief, MigrateError, Shipper, Source, State};
 use crate::telemetry::Telemetry;
 
 /// How long open connections may finish their requests when the collector stops.
@@ -31,10 +34,16 @@ const FINISH: Duration = Duration::from_secs(5);
 /// How long to wait for the store at the start before beacons are taken without it. It knows the event ids of the
 /// last minutes, by which a beacon that is sent again over a restart is recognised.
 const STORE_WAIT: Duration = Duration::from_secs(10);
+/// How long the store may take over one step of its preparation.
+const ANSWER_WAIT: Duration = Duration::from_secs(60);
+/// The longest life of a connection; then it may finish what it is at. A sender simply opens another one.
+const CONNECTION_AGE_MAX: Duration = Duration::from_secs(600);
 /// Streams that one HTTP/2 connection may have open.
 const STREAMS_MAX: u32 = 128;
-/// Bytes of headers in one request.
+/// Bytes of headers in one request over HTTP/2.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
+/// Bytes that HTTP/1.1 may buffer of a connection; its headers have to fit.
+const HTTP1_BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// What ends the collector.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +59,9 @@ pub enum RunError {
     /// The rules for User-Agents, which are part of the program.
     #[error("the User-Agent rules cannot be read: {0}")]
     Agents(String),
+    /// A part of the program ended that never should.
+    #[error("{0} ended by a fault of this program; what was acknowledged is on the disk")]
+    Task(&'static str),
     /// The store has another schema.
     #[error(transparent)]
     Schema(#[from] MigrateError),
@@ -71,7 +83,8 @@ pub async fn run(
     let in_data_dir = |source| RunError::DataDir { path: data_dir.clone(), source };
     let telemetry = Telemetry::new();
     let (spool, recovered) =
-        Spool::open(&data_dir.join("spool"), &config.file, clock.clone()).map_err(in_data_dir)?;
+        Spool::open(&data_dir.join("spool"), &config.file, clock.clone(), telemetry.clone())
+            .map_err(in_data_dir)?;
     if recovered.segments > 0 || recovered.torn_bytes > 0 {
         tracing::info!(
             segments = recovered.segments,
@@ -98,7 +111,7 @@ pub async fn run(
     let routes = Arc::new(Routes {
         pipeline,
         assets: Assets::new(config.sites.by_id("demo").is_some()),
-        store: store.clone(),
+        store,
         admin_token: config.file.admin_token.clone(),
     });
     let shipper = Arc::new(Shipper::new(spool.clone(), source.clone(), &data_dir, telemetry, state.clone()));
@@ -106,48 +119,56 @@ pub async fn run(
 
     let mut preparing =
         tokio::spawn(prepare_store(source.clone(), config.clone(), clock, spool.clone(), state));
-    let mut prepared = None;
-    tokio::select! {
-        outcome = &mut preparing => prepared = Some(outcome),
-        () = tokio::time::sleep(STORE_WAIT) => tracing::warn!("the store is not ready; beacons are taken and kept in the spool"),
-        () = &mut stop => { preparing.abort(); return Ok(()) }
-    }
-    if let Some(outcome) = prepared {
-        finished(outcome)?;
-    }
+    let mut prepared = tokio::select! {
+        outcome = &mut preparing => finished(outcome)?,
+        () = tokio::time::sleep(STORE_WAIT) => {
+            tracing::warn!("the store is not ready; beacons are taken and kept in the spool");
+            false
+        }
+        () = &mut stop => {
+            preparing.abort();
+            return Ok(());
+        }
+    };
     let (closing, closed) = watch::channel(false);
     let servers = [
         tokio::spawn(serve(public, routes.clone(), Face::Public, config.clone(), closed.clone())),
-        tokio::spawn(serve(admin, routes, Face::Admin, config.clone(), closed)),
+        tokio::spawn(serve(admin, routes.clone(), Face::Admin, config.clone(), closed)),
     ];
-    let mut on_ready = Some(on_ready);
-    let mut ready = store;
-    let shipping = {
+    let mut shipping = {
         let shipper = shipper.clone();
         tokio::spawn(async move { shipper.run().await })
     };
-    let mut watching = true;
+    let keeping = tokio::spawn(keep_salts(routes.pipeline.clone()));
+    let mut on_ready = Some(on_ready);
+    if prepared && let Some(on_ready) = on_ready.take() {
+        on_ready();
+    }
     loop {
         tokio::select! {
             () = &mut stop => break,
-            outcome = &mut preparing, if !preparing.is_finished() => finished(outcome)?,
-            arrived = ready.wait_for(|state| *state == State::Ready), if watching => {
-                watching = false;
-                if arrived.is_ok() && let Some(on_ready) = on_ready.take() {
+            outcome = &mut preparing, if !prepared => {
+                prepared = finished(outcome)?;
+                if let Some(on_ready) = on_ready.take() {
                     on_ready();
                 }
             }
+            _ = &mut shipping => return Err(RunError::Task("shipping")),
         }
     }
     tracing::info!("stopping: finishing requests");
+    preparing.abort();
+    keeping.abort();
     let _ = closing.send(true);
     for server in servers {
         let _ = server.await;
     }
     spool.close().await;
     shipping.abort();
+    let _ = shipping.await;
     let drain = Duration::from_secs(config.file.drain_seconds);
-    if tokio::time::timeout(drain, shipper.drain()).await.is_err() {
+    let drained = tokio::time::timeout(drain, shipper.drain()).await;
+    if drained.is_err() || spool.segments() > 0 {
         tracing::warn!(
             segments = spool.segments(),
             "not everything could be shipped; the rest is in the spool"
@@ -157,13 +178,26 @@ pub async fn run(
     Ok(())
 }
 
+/// Makes the new day's salt and destroys the old ones in time, also when nobody sends anything.
+async fn keep_salts(pipeline: Arc<Pipeline>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let pipeline = pipeline.clone();
+        let kept =
+            tokio::task::spawn_blocking(move || pipeline.salts.keys(pipeline.clock.now_ms()).map(drop));
+        if let Ok(Err(error)) = kept.await {
+            tracing::error!(%error, "the salt of the day cannot be kept; no event is taken without it");
+        }
+    }
+}
+
 /// `uap-core`'s rules, taken from its npm package when the program is built.
 const AGENT_RULES: &str = include_str!(concat!(env!("OUT_DIR"), "/uap_regexes.json"));
 
-fn finished(outcome: Result<Result<(), MigrateError>, tokio::task::JoinError>) -> Result<(), RunError> {
+fn finished(outcome: Result<Result<(), MigrateError>, tokio::task::JoinError>) -> Result<bool, RunError> {
     match outcome {
-        Ok(prepared) => Ok(prepared?),
-        Err(_) => Ok(()),
+        Ok(prepared) => Ok(prepared.map(|()| true)?),
+        Err(_) => Err(RunError::Task("preparing the store")),
     }
 }
 
@@ -181,7 +215,14 @@ async fn prepare_store(
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
-        match store::migrate(&admin, &config.sites, !source.has_users_file()).await {
+        let migrating = store::migrate(&admin, &config.sites, !source.has_users_file());
+        let migrated = tokio::time::timeout(ANSWER_WAIT, migrating).await.unwrap_or_else(|_| {
+            Err(MigrateError::Store {
+                name: "schema".into(),
+                reason: Brief("ClickHouse did not answer in time".into()),
+            })
+        });
+        match migrated {
             Ok(_) => {
                 let since_ms =
                     clock.now_ms() - 1000 * i64::try_from(config.file.duplicate_window_s).unwrap_or(0);
@@ -228,37 +269,28 @@ async fn serve(
     mut closed: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(config.file.connections_max.min(Semaphore::MAX_PERMITS)));
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    let header_timeout = Duration::from_millis(config.file.header_timeout_ms);
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .max_buf_size(HEADER_BYTES_MAX as usize * 4);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEADER_BYTES_MAX)
-        .keep_alive_interval(Some(Duration::from_secs(30)));
-    let graceful = GracefulShutdown::new();
+    let speaker = Arc::new(Speaker::new(Duration::from_millis(config.file.header_timeout_ms)));
+    let graceful = Arc::new(GracefulShutdown::new());
     loop {
-        let (stream, peer) = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    // Out of file descriptors, mostly: the ones in use will end.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = until(&mut closed) => break,
         };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, mostly: the ones in use will end.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
         // Above the limit the kernel's queue holds the others back.
-        let Ok(permit) = room.clone().acquire_owned().await else { break };
-        let _ = stream.set_nodelay(true);
-        let routes = routes.clone();
+        let permit = tokio::select! {
+            permit = room.clone().acquire_owned() => permit,
+            () = until(&mut closed) => break,
+        };
+        let (routes, speaker, watcher) = (routes.clone(), speaker.clone(), graceful.watcher());
         let peer: IpAddr = peer.ip();
         let service = service_fn(move |request| {
             let routes = routes.clone();
@@ -269,16 +301,75 @@ async fn serve(
                 }
             }
         });
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            // A broken connection is the other side's affair; what was acknowledged is durable.
-            let _ = connection.await;
+            speaker.speak(stream, service, watcher).await;
             drop(permit);
         });
     }
     drop(listener);
-    let _ = tokio::time::timeout(FINISH, graceful.shutdown()).await;
+    if let Some(graceful) = Arc::into_inner(graceful) {
+        let _ = tokio::time::timeout(FINISH, graceful.shutdown()).await;
+    }
+}
+
+/// Speaks HTTP/1.1, or HTTP/2 to those who begin with its preface.
+struct Speaker {
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+    patience: Duration,
+}
+
+impl Speaker {
+    fn new(patience: Duration) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1.timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(HTTP1_BUFFER_BYTES_MAX);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_header_list_size(HEADER_BYTES_MAX)
+            .keep_alive_interval(Some(Duration::from_secs(30)));
+        Self { http1, http2, patience }
+    }
+
+    /// Serves one connection to its end. A broken one is the other side's affair; what was acknowledged is durable.
+    async fn speak<S>(&self, stream: TcpStream, service: S, watcher: Watcher)
+    where
+        S: Service<Request<Incoming>, Response = Reply, Error = Infallible> + Send + 'static,
+        S::Future: Send + 'static,
+    {
+        let _ = stream.set_nodelay(true);
+        match tokio::time::timeout(self.patience, begins_as_http2(&stream)).await {
+            Ok(Ok(true)) => {
+                let connection = self.http2.serve_connection(TokioIo::new(stream), service);
+                aged(watcher.watch(connection)).await;
+            }
+            Ok(Ok(false)) => {
+                let connection = self.http1.serve_connection(TokioIo::new(stream), service);
+                aged(watcher.watch(connection)).await;
+            }
+            // Nobody spoke in time.
+            Ok(Err(_)) | Err(_) => {}
+        }
+    }
+}
+
+async fn aged(connection: impl Future) {
+    let _ = tokio::time::timeout(CONNECTION_AGE_MAX, connection).await;
+}
+
+/// Looks at the first bytes without taking them.
+async fn begins_as_http2(stream: &TcpStream) -> io::Result<bool> {
+    const PREFACE: &[u8] = b"PRI ";
+    let mut first = [0; PREFACE.len()];
+    loop {
+        match stream.peek(&mut first).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            seen if first[..seen] != PREFACE[..seen] => return Ok(false),
+            seen if seen == PREFACE.len() => return Ok(true),
+            _ => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    }
 }
 
 /// Locks the data directory for one collector. The lock lives as long as the file.

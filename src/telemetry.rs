@@ -163,7 +163,8 @@ impl Telemetry {
 /// Only this program's own lines are written, whatever the level: libraries log headers, addresses and what a server
 /// answered, and those may hold what a visitor sent.
 pub fn init_logging() {
-    let level = std::env::var("CONSENTRY_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    let level =
+        std::env::var("CONSENTRY_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
     let own = Targets::new().with_target("consentry", level);
     let registry = tracing_subscriber::registry().with(own);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);

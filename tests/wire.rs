@@ -6,7 +6,8 @@ use std::io::Write;
 
 use common::Collector;
 
-const EVENT: &str = r#"{"site":"demo","type":"pageview","url":"https://shop.example/p/1","consent":{"analytics":true}}"#;
+const EVENT: &str =
+    r#"{"site":"demo","type":"pageview","url":"https://shop.example/p/1","consent":{"analytics":true}}"#;
 
 fn gzip(plain: &[u8]) -> Vec<u8> {
     let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -22,7 +23,8 @@ fn deflate(plain: &[u8]) -> Vec<u8> {
 
 fn brotli(plain: &[u8]) -> Vec<u8> {
     let mut coded = Vec::new();
-    brotli::BrotliCompress(&mut &plain[..], &mut coded, &brotli::enc::BrotliEncoderParams::default()).unwrap();
+    brotli::BrotliCompress(&mut &plain[..], &mut coded, &brotli::enc::BrotliEncoderParams::default())
+        .unwrap();
     coded
 }
 
@@ -62,7 +64,8 @@ fn every_form_and_coding_becomes_a_row() {
         assert_eq!(send(&headers, &code(path(&format!("/coding/{name}")).as_bytes())), 1, "{name}");
     }
 
-    let pixel = collector.get("/v1/pixel.gif?site=demo&c=1&url=https%3A%2F%2Fshop.example%2Fpixel%3Futm_source%3Dmail");
+    let pixel = collector
+        .get("/v1/pixel.gif?site=demo&c=1&url=https%3A%2F%2Fshop.example%2Fpixel%3Futm_source%3Dmail");
     assert_eq!((pixel.status, pixel.header("content-type")), (200, Some("image/gif")));
     assert!(pixel.body.starts_with(b"GIF89a"));
 
@@ -71,7 +74,10 @@ fn every_form_and_coding_becomes_a_row() {
     let expected = "/array\t2\n/coding/br\t1\n/coding/deflate\t1\n/coding/gzip\t1\n/coding/identity\t1\n/coding/zstd\t1\n\
                     /context\t2\n/hint\t1\n/lines\t2\n/one\t1\n/own\t1\n/pixel\t1\n/text\t1";
     assert_eq!(paths, expected);
-    assert_eq!(collector.sql("SELECT language, point FROM consentry.events WHERE type = 'click'"), "en-GB\tnav.buy");
+    assert_eq!(
+        collector.sql("SELECT language, point FROM consentry.events WHERE type = 'click'"),
+        "en-GB\tnav.buy"
+    );
     assert_eq!(collector.sql("SELECT source FROM consentry.events WHERE path = '/pixel'"), "mail");
 }
 
@@ -117,7 +123,8 @@ fn results_are_told_event_by_event() {
     assert_eq!(answer.status, 202);
     let json = answer.json();
     assert_eq!((&json["received"], &json["accepted"]), (&11.into(), &1.into()));
-    let dropped = serde_json::json!({"consent_denied":1,"consent_absent":1,"consent_malformed":2,"duplicate":1});
+    let dropped =
+        serde_json::json!({"consent_denied":1,"consent_absent":1,"consent_malformed":2,"duplicate":1});
     assert_eq!(json["dropped"], dropped);
     let rejected: Vec<(u64, &str)> = json["rejected"]
         .as_array()
@@ -125,8 +132,13 @@ fn results_are_told_event_by_event() {
         .iter()
         .map(|event| (event["index"].as_u64().unwrap(), event["code"].as_str().unwrap()))
         .collect();
-    let expected =
-        [(6, "type_unknown"), (7, "field_missing"), (8, "url_invalid"), (9, "field_type"), (10, "event_invalid")];
+    let expected = [
+        (6, "type_unknown"),
+        (7, "field_missing"),
+        (8, "url_invalid"),
+        (9, "field_type"),
+        (10, "event_invalid"),
+    ];
     assert_eq!(rejected, expected);
 
     collector.settle();
@@ -153,10 +165,19 @@ fn browsers_of_allowed_origins_are_answered_and_no_others() {
     let evil = from("https://evil.example");
     assert_eq!((evil.status, evil.code().as_str()), (403, "origin_forbidden"));
     assert!(!evil.text().contains("evil"));
-    assert_eq!(evil.header("access-control-allow-credentials"), Some("false"), "allowed only by the open site");
+    assert_eq!(
+        evil.header("access-control-allow-credentials"),
+        Some("false"),
+        "allowed only by the open site"
+    );
 
     let ask = |path: &str, origin: &str| {
-        collector.request("OPTIONS", path, &[("origin", origin), ("access-control-request-method", "POST")], b"")
+        collector.request(
+            "OPTIONS",
+            path,
+            &[("origin", origin), ("access-control-request-method", "POST")],
+            b"",
+        )
     };
     assert_eq!(ask("/v1/events?site=shop", "https://shop.example").status, 204);
     assert_eq!(ask("/v1/events?site=shop", "https://evil.example").status, 403);

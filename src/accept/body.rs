@@ -55,8 +55,8 @@ where
     if declared > bytes_max as u64 {
         return Err(Refusal::BodyTooLarge);
     }
-    let mut body = Vec::with_capacity(declared as usize);
-    held.grow_to(declared as usize)?;
+    // A declared length is only a promise: the budget is charged for what has arrived.
+    let mut body = Vec::with_capacity((declared as usize).min(STEP_BYTES));
     while let Some(frame) = stream.frame().await {
         let frame = frame.map_err(|_| Refusal::BodyBroken)?;
         let Some(chunk) = frame.data_ref() else { continue };

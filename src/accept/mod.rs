@@ -56,6 +56,13 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// Largest body after decompression, and largest record that is made of one, in bytes.
+    pub fn body_decoded_bytes_max(&self) -> usize {
+        self.body_decoded_bytes_max
+    }
+}
+
 /// The User-Agent header, at most [`AGENT_BYTES_MAX`] bytes. Never printed, never stored.
 #[derive(Clone, Copy)]
 pub struct UserAgent<'a>(&'a str);
@@ -81,8 +88,8 @@ pub struct Submission {
     query: Option<String>,
     client: ClientAddress,
     received_at_ms: i64,
-    // Gives the body's bytes back to the budget when the request is done.
-    _held: Reservation,
+    /// The body's share of the budget.
+    held: Reservation,
 }
 
 impl std::fmt::Debug for Submission {
@@ -123,7 +130,7 @@ where
         headers: parts.headers,
         client,
         received_at_ms,
-        _held: held,
+        held,
     })
 }
 
@@ -140,6 +147,11 @@ fn form_of(headers: &HeaderMap) -> Result<Form, Refusal> {
 }
 
 impl Submission {
+    /// Ends the submission and gives its share of the budget to what was made of it.
+    pub fn into_reservation(self) -> Reservation {
+        self.held
+    }
+
     /// How the body is to be read.
     pub fn form(&self) -> Form {
         self.form

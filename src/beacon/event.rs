@@ -191,10 +191,8 @@ fn cut<'a>(text: Text<'a>, kept_bytes_max: usize) -> Cow<'a, str> {
     let end = text[tail..end].rfind(char::is_whitespace).map_or(tail, |space| tail + space);
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(&text[..end]),
-        Cow::Owned(mut text) => {
-            text.truncate(end);
-            Cow::Owned(text)
-        }
+        // A copy gives the rest of a huge text back.
+        Cow::Owned(text) => Cow::Owned(text[..end].to_owned()),
     }
 }
 

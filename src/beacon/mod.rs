@@ -13,8 +13,8 @@ mod wire;
 use std::sync::Arc;
 
 pub use event::{
-    Crash, Event, Identifying, Kind, NAME_BYTES_MAX, PROP_NAME_BYTES_MAX, STACK_BYTES_MAX, Size, TEXT_BYTES_MAX, Utm,
-    Vitals,
+    Crash, Event, Identifying, Kind, NAME_BYTES_MAX, PROP_NAME_BYTES_MAX, STACK_BYTES_MAX, Size,
+    TEXT_BYTES_MAX, Utm, Vitals,
 };
 pub use pixel::GIF;
 pub use reject::RejectCode;
@@ -35,6 +35,30 @@ pub enum PayloadConsent {
     Says(WireConsent),
     /// Something that cannot be read.
     Unreadable,
+}
+
+fn said(field: &Field<WireConsent>) -> PayloadConsent {
+    match field {
+        Field::Absent => PayloadConsent::Silent,
+        Field::Value(consent) => PayloadConsent::Says(*consent),
+        Field::Wrong => PayloadConsent::Unreadable,
+    }
+}
+
+impl PayloadConsent {
+    /// Both of two that are said in the same breath; where they disagree, neither can be believed.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Unreadable, _) | (_, Self::Unreadable) => Self::Unreadable,
+            (Self::Silent, one) | (one, Self::Silent) => one,
+            (Self::Says(mut one), Self::Says(other)) => {
+                if let Some(choice) = other.analytics {
+                    one.add(choice);
+                }
+                Self::Says(one)
+            }
+        }
+    }
 }
 
 /// One event of one site, read but not yet consented to. Made by [`read`] alone.
@@ -91,14 +115,27 @@ pub struct Rejected<'a> {
     pub code: RejectCode,
 }
 
-/// A body's events in their order.
-#[derive(Debug)]
+/// A body's events in their order, each made when it is asked for: no two are in memory at one time.
 pub struct Batch<'a> {
-    /// Never empty.
-    pub entries: Vec<Result<Beacon<'a>, Rejected<'a>>>,
+    reader: Reader<'a>,
+    events: std::vec::IntoIter<Field<WireEvent<'a>>>,
 }
 
-/// Reads a submission. The error is the answer for the body as a whole.
+impl<'a> Iterator for Batch<'a> {
+    type Item = Result<Beacon<'a>, Rejected<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.events.next().map(|event| self.reader.beacon(event))
+    }
+}
+
+impl std::fmt::Debug for Batch<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batch").field("events", &self.events.len()).finish_non_exhaustive()
+    }
+}
+
+/// Reads a submission. The error is the answer for the body as a whole; a batch is never empty.
 pub fn read<'a>(submission: &'a Submission, sites: &'a Sites) -> Result<Batch<'a>, Refusal> {
     let (root, events) = match submission.form() {
         Form::Lines => (Root::default(), lines(submission.body())?),
@@ -111,22 +148,17 @@ pub fn read<'a>(submission: &'a Submission, sites: &'a Sites) -> Result<Batch<'a
     if events.list.is_empty() {
         return Err(Refusal::EventsEmpty);
     }
-    let reader = Reader::new(root, submission, sites);
-    let entries: Vec<_> = events.list.into_iter().map(|event| reader.beacon(event)).collect();
-    refuse_whole(&entries)?;
-    Ok(Batch { entries })
+    Ok(Batch { reader: Reader::new(root, submission, sites), events: events.list.into_iter() })
 }
 
-/// Where not one event may be sent here, the request as a whole is forbidden.
-fn refuse_whole(entries: &[Result<Beacon<'_>, Rejected<'_>>]) -> Result<(), Refusal> {
-    let all = |code| entries.iter().all(|entry| matches!(entry, Err(rejected) if rejected.code == code));
-    if all(RejectCode::SiteUnknown) {
-        return Err(Refusal::SiteUnknown);
+/// Where not one event of a body may be sent here, the request as a whole is forbidden.
+pub fn forbidden(codes: impl Iterator<Item = RejectCode> + Clone) -> Option<Refusal> {
+    let all = |code| codes.clone().all(|other| other == code);
+    match () {
+        () if all(RejectCode::SiteUnknown) => Some(Refusal::SiteUnknown),
+        () if all(RejectCode::OriginForbidden) => Some(Refusal::OriginForbidden),
+        () => None,
     }
-    if all(RejectCode::OriginForbidden) {
-        return Err(Refusal::OriginForbidden);
-    }
-    Ok(())
 }
 
 fn json(body: &[u8]) -> Result<Root<'_>, Refusal> {
@@ -178,7 +210,8 @@ struct Reader<'a> {
     sites: &'a Sites,
     /// The envelope's `site`, else the query's; `None`: neither.
     site: Field<std::borrow::Cow<'a, str>>,
-    consent: Field<WireConsent>,
+    /// What envelope and context say for events that say nothing themselves.
+    consent: PayloadConsent,
     context: Field<Box<WireEvent<'a>>>,
     skew_ms: i64,
     sent_at_wrong: bool,
@@ -201,7 +234,10 @@ impl<'a> Reader<'a> {
             submission,
             sites,
             site,
-            consent: root.own.consent,
+            consent: match &root.context {
+                Field::Value(context) => said(&root.own.consent).and(said(&context.consent)),
+                _ => said(&root.own.consent),
+            },
             context: root.context,
             skew_ms: time::skew_ms(sent_at, submission.received_at_ms()),
             sent_at_wrong,
@@ -232,11 +268,9 @@ impl<'a> Reader<'a> {
         if self.sent_at_wrong {
             return Err(Rejected { code: RejectCode::FieldType("sent_at"), ..rejected });
         }
-        let own_consent = std::mem::take(&mut wire.consent);
-        let consent = match if own_consent.is_absent() { &self.consent } else { &own_consent } {
-            Field::Absent => PayloadConsent::Silent,
-            Field::Value(consent) => PayloadConsent::Says(*consent),
-            Field::Wrong => PayloadConsent::Unreadable,
+        let consent = match said(&wire.consent) {
+            PayloadConsent::Silent => self.consent,
+            own => own,
         };
         let (event, ts) = event::check(wire).map_err(|code| Rejected { code, ..rejected })?;
         let received_at_ms = self.submission.received_at_ms();

@@ -14,7 +14,10 @@ fn submission(body: &[u8], uri: &str) -> Submission {
     let request = Request::builder()
         .method(method)
         .uri(uri)
-        .header("content-type", if uri.contains("lines") { "application/x-ndjson" } else { "application/json" })
+        .header(
+            "content-type",
+            if uri.contains("lines") { "application/x-ndjson" } else { "application/json" },
+        )
         .header("referer", "https://shop.example/from-header")
         .body(Full::new(bytes::Bytes::copy_from_slice(body)))
         .unwrap();
@@ -27,8 +30,18 @@ fn submission(body: &[u8], uri: &str) -> Submission {
 fn outcome(body: &str, uri: &str) -> Result<Vec<String>, &'static str> {
     let sites = File::default().resolve().unwrap().sites;
     let submission = submission(body.as_bytes(), uri);
-    let batch = read(&submission, &sites).map_err(Refusal::code)?;
-    Ok(batch.entries.iter().map(|entry| entry.as_ref().map_or_else(|r| r.code.code().into(), |_| "ok".into())).collect())
+    let entries: Vec<_> = read(&submission, &sites).map_err(Refusal::code)?.collect();
+    let codes: Vec<_> =
+        entries.iter().filter_map(|entry| entry.as_ref().err()).map(|rejected| rejected.code).collect();
+    if codes.len() == entries.len()
+        && let Some(refusal) = forbidden(codes.iter().copied())
+    {
+        return Err(refusal.code());
+    }
+    Ok(entries
+        .iter()
+        .map(|entry| entry.as_ref().map_or_else(|r| r.code.code().into(), |_| "ok".into()))
+        .collect())
 }
 
 fn json(body: &str) -> Result<Vec<String>, &'static str> {
@@ -43,8 +56,7 @@ fn one(fields: &str) -> String {
 fn consent(body: &str) -> PayloadConsent {
     let sites = File::default().resolve().unwrap().sites;
     let submission = submission(body.as_bytes(), "/v1/events");
-    let batch = read(&submission, &sites).unwrap();
-    batch.entries[0].as_ref().unwrap().consent()
+    read(&submission, &sites).unwrap().next().unwrap().unwrap().consent()
 }
 
 #[test]
@@ -140,9 +152,7 @@ fn what_a_type_needs() {
 fn consent_is_the_events_own_or_the_bodys() {
     use Choice::{Denied, Granted, Malformed};
     let event = |consent: &str| format!(r#"{{"type":"pageview","url":"https://shop.example/"{consent}}}"#);
-    let envelope = |outer: &str, own: &str| {
-        format!(r#"{{"site":"demo"{outer},"events":[{}]}}"#, event(own))
-    };
+    let envelope = |outer: &str, own: &str| format!(r#"{{"site":"demo"{outer},"events":[{}]}}"#, event(own));
     let says = |body: String| match consent(&body) {
         PayloadConsent::Says(consent) => consent.analytics,
         PayloadConsent::Silent => None,
@@ -151,15 +161,45 @@ fn consent_is_the_events_own_or_the_bodys() {
     let yes = r#","consent":{"analytics":true}"#;
     let no = r#","consent":{"analytics":"denied"}"#;
     assert_eq!(says(envelope(yes, "")), Some(Granted));
-    assert_eq!(says(envelope(yes, no)), Some(Denied), "a grant of the batch does not outrank the event's denial");
-    assert_eq!(says(envelope(no, yes)), Some(Granted), "the batch's applies to events that have none of their own");
+    assert_eq!(
+        says(envelope(yes, no)),
+        Some(Denied),
+        "a grant of the batch does not outrank the event's denial"
+    );
+    assert_eq!(
+        says(envelope(no, yes)),
+        Some(Granted),
+        "the batch's applies to events that have none of their own"
+    );
     assert_eq!(says(envelope(yes, r#","consent":{}"#)), None);
     assert_eq!(says(envelope("", "")), None);
-    for odd in ["null", "7", "[]", "\"granted\"", "true", r#"{"analytics":null}"#, r#"{"analytics":"yes"}"#,
-        r#"{"analytics":2}"#, r#"{"analytics":1.5}"#, r#"{"analytics":[true]}"#, r#"{"analytics":true,"analytics":false}"#]
-    {
+    for odd in [
+        "null",
+        "7",
+        "[]",
+        "\"granted\"",
+        "true",
+        r#"{"analytics":null}"#,
+        r#"{"analytics":"yes"}"#,
+        r#"{"analytics":2}"#,
+        r#"{"analytics":1.5}"#,
+        r#"{"analytics":[true]}"#,
+        r#"{"analytics":true,"analytics":false}"#,
+    ] {
         assert_eq!(says(envelope(yes, &format!(r#","consent":{odd}"#))), Some(Malformed), "{odd}");
     }
+    let context = |consent: &str, outer: &str| {
+        let event = event("");
+        says(format!(r#"{{"site":"demo"{outer},"context":{{"language":"en"{consent}}},"events":[{event}]}}"#))
+    };
+    assert_eq!(context(yes, ""), Some(Granted));
+    assert_eq!(
+        context(yes, no),
+        Some(Malformed),
+        "envelope and context speak for the same events and disagree"
+    );
+    assert_eq!(context(no, yes), Some(Malformed));
+    assert_eq!(context(r#","consent":7"#, yes), Some(Malformed));
     let twice = r#","consent":{"analytics":true},"consent":{"analytics":false}"#;
     assert_eq!(says(envelope("", twice)), Some(Malformed));
     let agreeing = r#","consent":{"analytics":true,"analytics":1,"ads":false}"#;
@@ -171,7 +211,10 @@ fn consent_is_the_events_own_or_the_bodys() {
 #[test]
 fn one_bad_line_does_not_spoil_the_others() {
     let good = r#"{"site":"demo","type":"pageview","url":"https://shop.example/"}"#;
-    assert_eq!(outcome(&format!("{good}\nnonsense\n{good}\n"), "/lines").unwrap(), ["ok", "event_invalid", "ok"]);
+    assert_eq!(
+        outcome(&format!("{good}\nnonsense\n{good}\n"), "/lines").unwrap(),
+        ["ok", "event_invalid", "ok"]
+    );
     assert_eq!(outcome("nonsense\nmore\n", "/lines"), Err("json_invalid"));
     assert_eq!(outcome("\n\n", "/lines"), Err("events_empty"));
 }
@@ -190,6 +233,7 @@ fn nothing_that_identifies_is_printed_by_debug() {
         "visit":{"id":"canary"},"subject":"canary","prev_url":"https://canary.example"}"#;
     let sites = File::default().resolve().unwrap().sites;
     let submission = submission(body.as_bytes(), "/v1/events");
-    let printed = format!("{submission:?} {:?}", read(&submission, &sites).unwrap());
+    let beacon = read(&submission, &sites).unwrap().next().unwrap().unwrap();
+    let printed = format!("{submission:?} {beacon:?}");
     assert!(!printed.contains("canary"), "{printed}");
 }

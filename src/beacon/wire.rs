@@ -34,10 +34,10 @@ macro_rules! wire_object {
                 Ok(())
             }
 
-            /// Fills what is absent here with what `defaults` has.
+            /// Fills what is absent here with what `defaults` has, but for what can only be one event's own.
             #[allow(dead_code)]
             pub(super) fn inherit(&mut self, defaults: &Self) {
-                $(if self.$field.is_absent() {
+                $(if self.$field.is_absent() && !matches!($key, "id" | "consent") {
                     self.$field = defaults.$field.clone();
                 })*
             }

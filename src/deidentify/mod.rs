@@ -15,8 +15,8 @@ pub use salt::{Keys, Salts, SiteKey};
 
 use crate::accept::{ClientAddress, UserAgent};
 use crate::beacon::{
-    Around, Crash, Event, Identifying, Kind, NAME_BYTES_MAX, PROP_NAME_BYTES_MAX, RejectCode, STACK_BYTES_MAX, Size,
-    TEXT_BYTES_MAX, Time, Timed, Utm, Vitals,
+    Around, Crash, Event, Identifying, Kind, NAME_BYTES_MAX, PROP_NAME_BYTES_MAX, RejectCode,
+    STACK_BYTES_MAX, Size, TEXT_BYTES_MAX, Time, Timed, Utm, Vitals,
 };
 use crate::clock::DAY_MS;
 use crate::consent::{ConsentedEvent, Grant};
@@ -272,7 +272,12 @@ pub struct Pseudonyms {
     pub visit: u64,
     /// One event; 0: the sender gave no id.
     pub event_id: u128,
+    /// The same under the key of the day before, soon after midnight; else 0.
+    event_id_before: u128,
 }
+
+/// How long after midnight an event may be one that was first sent before it.
+const RESENT_MS_MAX: i64 = crate::clock::HOUR_MS;
 
 /// An event that names nobody. Made by [`pseudonymise`] alone.
 pub struct PseudonymousEvent<'a> {
@@ -305,11 +310,17 @@ pub fn pseudonymise<'a>(scrubbed: ScrubbedEvent<'a>, keys: &Keys) -> Option<Pseu
     let over_age =
         visit_began_ms.is_some_and(|began_ms| raw.received_at_ms.saturating_sub(began_ms) > DAY_MS);
     let visit = raw.visit_id.filter(|_| !over_age).map_or(0, |id| pseudonym::visit(of_visit, id.expose()));
-    // Sent again after midnight, an event still has the time it had, and so the same key.
-    let of_event = keys.of_day(&site.id, measures.ts_ms.saturating_sub(raw.skew_ms)).unwrap_or(today);
-    let event_id = raw.event_id.map_or(0, |id| pseudonym::event(of_event, id.expose()));
+    let event_id = raw.event_id.as_ref().map_or(0, |id| pseudonym::event(today, id.expose()));
+    // Sent before midnight and again after it, an event has an id under either day's key.
+    let yesterday = keys.of_day(&site.id, raw.received_at_ms - DAY_MS);
+    let event_id_before = match (&raw.event_id, yesterday) {
+        (Some(id), Some(key)) if raw.received_at_ms.rem_euclid(DAY_MS) < RESENT_MS_MAX => {
+            pseudonym::event(key, id.expose())
+        }
+        _ => 0,
+    };
     let visitor = pseudonym::visitor(of_visit, raw.client.expose(), raw.agent.expose());
-    let pseudonyms = Pseudonyms { visitor, visit, event_id };
+    let pseudonyms = Pseudonyms { visitor, visit, event_id, event_id_before };
     Some(PseudonymousEvent { site, grant, measures, content, pseudonyms, agent: raw.agent })
 }
 
@@ -324,6 +335,11 @@ pub(crate) struct Parts<'a> {
 }
 
 impl<'a> PseudonymousEvent<'a> {
+    /// Its event id under the key of the day before, soon after midnight; else 0.
+    pub fn event_id_before(&self) -> u128 {
+        self.pseudonyms.event_id_before
+    }
+
     pub(crate) fn into_parts(self) -> Parts<'a> {
         let Self { site, grant, measures, content, pseudonyms, agent } = self;
         Parts { site, grant, measures, content, pseudonyms, agent }

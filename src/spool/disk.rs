@@ -45,7 +45,11 @@ pub(super) fn create(dir: &Path, now_ms: i64) -> io::Result<(String, PathBuf, Fi
 /// Completes a segment whose bytes are synced.
 pub(super) fn complete(path: &Path) -> io::Result<PathBuf> {
     let complete = path.with_extension(SEAL);
-    fs::rename(path, &complete)?;
+    match fs::rename(path, &complete) {
+        // An earlier try got as far as the rename and no further.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && complete.exists() => {}
+        renamed => renamed?,
+    }
     sync_dir(complete.parent().unwrap_or(Path::new(".")))?;
     Ok(complete)
 }
@@ -75,17 +79,30 @@ pub(super) struct Found {
     pub(super) damaged: u32,
 }
 
-/// Reads the whole spool, oldest first: cuts torn tails, completes what was growing.
-pub(super) fn recover(dir: &Path, now_ms: i64) -> io::Result<Vec<Found>> {
+/// Reads the whole spool, oldest first and one file at a time: cuts torn tails, completes what was growing. Event ids
+/// are given of segments that may hold events received since `ids_since_ms`.
+pub(super) fn recover(
+    dir: &Path,
+    now_ms: i64,
+    ids_since_ms: i64,
+) -> io::Result<impl Iterator<Item = io::Result<Found>>> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    if let Some(parent) = dir.parent() {
+        sync_dir(parent)?;
+    }
     let mut paths: Vec<PathBuf> =
         fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == OPEN || extension == SEAL));
     paths.sort();
-    paths.iter().map(|path| recover_one(path, now_ms)).collect()
+    // A segment is completed some time after it was begun; one that the next was begun after is older than that.
+    let begun: Vec<Option<i64>> = paths.iter().map(|path| created_ms(path.file_stem()?.to_str()?)).collect();
+    Ok(paths.into_iter().enumerate().map(move |(index, path)| {
+        let next_begun = begun.get(index + 1).copied().flatten();
+        recover_one(&path, now_ms, next_begun.is_none_or(|at_ms| at_ms >= ids_since_ms))
+    }))
 }
 
-fn recover_one(path: &Path, now_ms: i64) -> io::Result<Found> {
+fn recover_one(path: &Path, now_ms: i64, with_ids: bool) -> io::Result<Found> {
     let bytes = fs::read(path)?;
     let growing = path.extension().is_some_and(|extension| extension == OPEN);
     let mut found = Found::default();
@@ -96,6 +113,9 @@ fn recover_one(path: &Path, now_ms: i64) -> io::Result<Found> {
         whole_bytes = contents.whole_bytes;
         for row in contents.records.iter().flat_map(|record| &record.rows) {
             rows += 1;
+            if !with_ids {
+                continue;
+            }
             // The id is the record's first column.
             let id = Input(row).bytes(8).and_then(|bytes| bytes.try_into().ok());
             found.ids.push(id.map_or(0, u64::from_le_bytes));

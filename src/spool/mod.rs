@@ -36,9 +36,11 @@ use tokio::sync::{Notify, oneshot};
 pub use codec::{StoredRow, encode};
 pub use segment::{Contents, Line, NotASegment, Record, read};
 
+use crate::accept::Reservation;
 use crate::clock::Clock;
 use crate::config::File as Settings;
 use crate::ledger::{SiteIndex, Tally};
+use crate::telemetry::Telemetry;
 
 /// Requests that may wait for the writer; one more is refused.
 const QUEUE_REQUESTS_MAX: usize = 8192;
@@ -50,6 +52,8 @@ pub struct Batch {
     tally: Tally,
     rows: Vec<RowAt>,
     bytes: Vec<u8>,
+    /// The batch waits in memory: its bytes stay charged until it is durable.
+    held: Option<Reservation>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +61,8 @@ struct RowAt {
     site: SiteIndex,
     /// Part of the event's hashed id; 0: it has none.
     id: u64,
+    /// The same under the key of the day before; 0: that day's ids are out of the window.
+    id_before: u64,
     end: usize,
 }
 
@@ -71,10 +77,21 @@ impl Batch {
         &mut self.tally
     }
 
-    /// Adds a row of the site.
-    pub fn push(&mut self, site: SiteIndex, row: &crate::enrich::EventRow<'_>) {
+    /// Adds a row of the site. `id_before` is its event id under the key of the day before, 0 where that is past.
+    pub fn push(&mut self, site: SiteIndex, row: &crate::enrich::EventRow<'_>, id_before: u128) {
         encode(row, &mut self.bytes);
-        self.rows.push(RowAt { site, id: *row.event_id() as u64, end: self.bytes.len() });
+        let (id, id_before) = (*row.event_id() as u64, id_before as u64);
+        self.rows.push(RowAt { site, id, id_before, end: self.bytes.len() });
+    }
+
+    /// Bytes of its rows.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Takes over a share of the budget of bodies in memory.
+    pub fn hold(&mut self, held: Reservation) {
+        self.held = Some(held);
     }
 
     fn row(&self, index: usize) -> &[u8] {
@@ -187,7 +204,12 @@ pub struct Recovered {
 
 impl Spool {
     /// Opens the spool in `dir`, recovers what is there and starts the writer.
-    pub fn open(dir: &Path, settings: &Settings, clock: Clock) -> io::Result<(Self, Recovered)> {
+    pub fn open(
+        dir: &Path,
+        settings: &Settings,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> io::Result<(Self, Recovered)> {
         let now_ms = clock.now_ms();
         let mut seen = seen::Seen::new(settings.duplicate_window_s, settings.duplicate_ids_max, now_ms);
         let shared = Arc::new(Shared {
@@ -197,25 +219,23 @@ impl Spool {
             changed: Notify::new(),
         });
         let mut recovered = Recovered::default();
-        for found in disk::recover(dir, now_ms)? {
+        let ids_since_ms = now_ms.saturating_sub(seen.window_ms());
+        for found in disk::recover(dir, now_ms, ids_since_ms)? {
+            let found = found?;
             recovered.torn_bytes += found.torn_bytes;
             recovered.damaged += u64::from(found.damaged);
             let Some(sealed) = found.sealed else { continue };
             recovered.segments += 1;
             recovered.rows += sealed.rows;
-            if disk::created_ms(&sealed.id)
-                .is_none_or(|at_ms| now_ms.saturating_sub(at_ms) <= seen.window_ms())
-            {
-                for id in found.ids {
-                    seen.insert(id, now_ms);
-                }
+            for id in found.ids {
+                seen.insert(id, now_ms);
             }
             shared.level.bytes.fetch_add(sealed.bytes, Ordering::Relaxed);
             shared.level.rows.fetch_add(sealed.rows, Ordering::Relaxed);
             shared.announce(sealed);
         }
         let (commands, inbox) = mpsc::sync_channel(QUEUE_REQUESTS_MAX);
-        let writer = writer::Writer::new(dir, settings, clock, seen, shared.clone());
+        let writer = writer::Writer::new(dir, settings, clock, seen, shared.clone(), telemetry);
         std::thread::Builder::new().name("spool".into()).spawn(move || writer.run(&inbox))?;
         Ok((Self { shared, commands }, recovered))
     }
@@ -293,9 +313,9 @@ impl Spool {
 
     fn forget(&self, sealed: &Sealed) {
         let mut list = self.shared.sealed.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = list.len();
-        list.retain(|other| other.id != sealed.id);
-        if list.len() < before {
+        // Segments leave in the order they came, so the first one is nearly always the one.
+        let index = list.iter().position(|other| other.id == sealed.id);
+        if index.and_then(|index| list.remove(index)).is_some() {
             self.shared.level.bytes.fetch_sub(sealed.bytes, Ordering::Relaxed);
             self.shared.level.rows.fetch_sub(sealed.rows, Ordering::Relaxed);
             self.shared.level.segments.fetch_sub(1, Ordering::Relaxed);

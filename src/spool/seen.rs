@@ -52,6 +52,11 @@ impl Seen {
         !self.old.contains(&id) && self.young.insert(id)
     }
 
+    /// Whether the id was seen within the window.
+    pub(super) fn contains(&self, id: u64) -> bool {
+        id != 0 && (self.young.contains(&id) || self.old.contains(&id))
+    }
+
     /// Forgets an id whose event was not made durable, so that it may be sent again.
     pub(super) fn forget(&mut self, id: u64) {
         self.young.remove(&id);

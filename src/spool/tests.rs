@@ -10,7 +10,7 @@ fn settings() -> Settings {
 }
 
 fn open(dir: &Path) -> (Spool, Recovered) {
-    Spool::open(dir, &settings(), Clock::system()).unwrap()
+    Spool::open(dir, &settings(), Clock::system(), Telemetry::new()).unwrap()
 }
 
 fn batch(ids: &[u64]) -> Batch {
@@ -18,14 +18,16 @@ fn batch(ids: &[u64]) -> Batch {
     for &id in ids {
         let site = batch.tally().site(None);
         batch.tally().count(site, Outcome::Received);
-        batch.push(site, &EventRow::with_event_id(u128::from(id)));
+        batch.push(site, &EventRow::with_event_id(u128::from(id)), 0);
     }
     batch
 }
 
 fn names(dir: &Path) -> Vec<String> {
-    let mut names: Vec<_> =
-        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -86,7 +88,7 @@ async fn an_id_is_taken_once_also_over_a_restart() {
 async fn a_segment_is_sealed_by_rows_and_leaves_only_when_removed() {
     let dir = tempfile::tempdir().unwrap();
     let settings = Settings { seal_rows_max: 3, ..settings() };
-    let (spool, _) = Spool::open(dir.path(), &settings, Clock::system()).unwrap();
+    let (spool, _) = Spool::open(dir.path(), &settings, Clock::system(), Telemetry::new()).unwrap();
     spool.append(batch(&[1, 2])).await.unwrap();
     assert!(spool.oldest().is_none());
     spool.append(batch(&[3])).await.unwrap();
@@ -102,7 +104,7 @@ async fn a_segment_is_sealed_by_rows_and_leaves_only_when_removed() {
 async fn a_segment_is_sealed_by_age() {
     let dir = tempfile::tempdir().unwrap();
     let settings = Settings { seal_after_ms: 20, ..settings() };
-    let (spool, _) = Spool::open(dir.path(), &settings, Clock::system()).unwrap();
+    let (spool, _) = Spool::open(dir.path(), &settings, Clock::system(), Telemetry::new()).unwrap();
     spool.append(batch(&[1])).await.unwrap();
     tokio::time::timeout(std::time::Duration::from_secs(10), spool.next_sealed()).await.unwrap();
 }
@@ -111,7 +113,7 @@ async fn a_segment_is_sealed_by_age() {
 async fn full_is_said_before_anything_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let settings = Settings { spool_bytes_max: 200, ..settings() };
-    let (spool, _) = Spool::open(dir.path(), &settings, Clock::system()).unwrap();
+    let (spool, _) = Spool::open(dir.path(), &settings, Clock::system(), Telemetry::new()).unwrap();
     assert_eq!(spool.admit(), Ok(()));
     spool.append(batch(&[1, 2, 3])).await.unwrap();
     assert_eq!(spool.admit(), Err(SpoolError::Full));
@@ -140,5 +142,9 @@ async fn a_disk_that_goes_away_is_said_and_nothing_is_pretended() {
     std::fs::remove_dir_all(&spool_dir).unwrap();
     assert_eq!(spool.append(batch(&[1])).await.unwrap_err(), SpoolError::Failed);
     std::fs::create_dir(&spool_dir).unwrap();
-    assert_eq!(spool.append(batch(&[1])).await.unwrap().rows, 1, "the id was forgotten: sent again, it counts");
+    assert_eq!(
+        spool.append(batch(&[1])).await.unwrap().rows,
+        1,
+        "the id was forgotten: sent again, it counts"
+    );
 }

@@ -12,12 +12,17 @@ use tokio::sync::oneshot;
 
 use super::seen::Seen;
 use super::{Batch, Command, Committed, Sealed, Shared, SpoolError, disk, segment};
+use crate::accept::Reservation;
 use crate::clock::Clock;
 use crate::config::File as Settings;
 use crate::ledger::{DUPLICATE, Outcome};
+use crate::telemetry::Telemetry;
 
 /// Bytes that one write and one sync may carry; what waits beyond goes into the next.
 const GROUP_BYTES_MAX: usize = 1024 * 1024;
+
+/// How often to look whether the store has caught up.
+const BEHIND_POLL: Duration = Duration::from_millis(50);
 
 /// The segment that grows.
 struct Growing {
@@ -38,6 +43,8 @@ struct Group {
     /// Ids that this group added to what was seen.
     ids: Vec<u64>,
     waiting: Vec<(oneshot::Sender<Result<Committed, SpoolError>>, Committed)>,
+    /// Shares of the memory budget that end with the group.
+    held: Vec<Reservation>,
 }
 
 /// What the inbox gave.
@@ -56,6 +63,7 @@ pub(super) struct Writer {
     clock: Clock,
     seen: Seen,
     shared: Arc<Shared>,
+    telemetry: Telemetry,
     growing: Option<Growing>,
 }
 
@@ -66,6 +74,7 @@ impl Writer {
         clock: Clock,
         seen: Seen,
         shared: Arc<Shared>,
+        telemetry: Telemetry,
     ) -> Self {
         Self {
             dir: dir.to_owned(),
@@ -75,6 +84,7 @@ impl Writer {
             clock,
             seen,
             shared,
+            telemetry,
             growing: None,
         }
     }
@@ -117,7 +127,9 @@ impl Writer {
     /// The next command, or nothing when the growing segment's time has come.
     fn wait(&self, inbox: &Receiver<Command>) -> Next {
         let Some(growing) = &self.growing else { return inbox.recv().map_or(Next::Gone, Next::Command) };
-        match inbox.recv_timeout(self.seal_after.saturating_sub(growing.since.elapsed())) {
+        let due = self.seal_after.saturating_sub(growing.since.elapsed());
+        // Due and not sealed: the store is behind. Look again now and then.
+        match inbox.recv_timeout(if due.is_zero() { BEHIND_POLL } else { due }) {
             Ok(command) => Next::Command(command),
             Err(RecvTimeoutError::Timeout) => Next::Nothing,
             Err(RecvTimeoutError::Disconnected) => Next::Gone,
@@ -142,7 +154,7 @@ impl Writer {
         let mut kept = Vec::with_capacity(batch.rows.len());
         let mut duplicates = Vec::new();
         for (index, row) in batch.rows.iter().enumerate() {
-            if self.seen.insert(row.id, now_ms) {
+            if !self.seen.contains(row.id_before) && self.seen.insert(row.id, now_ms) {
                 kept.push(index);
                 group.ids.push(row.id);
             } else {
@@ -161,6 +173,7 @@ impl Writer {
             &tally,
         );
         group.rows += kept.len() as u64;
+        group.held.extend(batch.held.take());
         group.waiting.push((answer, Committed { tally, rows: kept.len() as u32 }));
     }
 
@@ -177,12 +190,16 @@ impl Writer {
             }
         }
         for (answer, committed) in group.waiting.drain(..) {
+            if written.is_ok() {
+                self.telemetry.counted(&committed.tally);
+            }
             // Nobody waits any more where the client has gone; the rows are durable all the same.
             let _ = answer.send(if written.is_ok() { Ok(committed) } else { Err(SpoolError::Failed) });
         }
         group.bytes.clear();
         group.bytes.shrink_to(GROUP_BYTES_MAX);
         group.ids.clear();
+        group.held.clear();
         group.rows = 0;
     }
 
@@ -215,10 +232,13 @@ impl Writer {
     }
 
     fn seal_if_due(&mut self) {
+        // While complete segments wait for the store, age alone seals nothing: a long outage makes full segments,
+        // not many small ones.
+        let waiting = self.shared.level.segments.load(Ordering::Relaxed) > 0;
         let due = self.growing.as_ref().is_some_and(|growing| {
             growing.rows >= self.seal_rows_max
                 || growing.bytes >= self.seal_bytes_max
-                || growing.since.elapsed() >= self.seal_after
+                || (growing.since.elapsed() >= self.seal_after && !waiting)
         });
         if due {
             self.seal();

@@ -2,6 +2,7 @@
 //!
 //! They went through the whole house, so there is nothing in them that the table would not have had.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -49,14 +50,38 @@ impl Quarantine {
         Self { dir }
     }
 
+    fn mark(&self, segment: &str) -> PathBuf {
+        self.dir.join(format!("{segment}.split"))
+    }
+
+    fn make_dir(&self) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)
+    }
+
+    /// Notes durably that a segment is inserted in parts from now on.
+    pub(super) fn split(&self, segment: &str) -> io::Result<()> {
+        self.make_dir()?;
+        fs::File::create(self.mark(segment))?.sync_all()?;
+        fs::File::open(&self.dir)?.sync_all()
+    }
+
+    pub(super) fn is_split(&self, segment: &str) -> bool {
+        self.mark(segment).exists()
+    }
+
+    /// The segment has left the spool.
+    pub(super) fn end(&self, segment: &str) {
+        let _ = fs::remove_file(self.mark(segment));
+    }
+
     /// Keeps rows durably. Done again for the same segment it gives the same file.
     pub(super) fn keep(
         &self,
         segment: &str,
         rows: &[StoredRow<'_>],
-        bad: &[(usize, Brief)],
+        bad: &BTreeMap<usize, Brief>,
     ) -> io::Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
+        self.make_dir()?;
         let path = self.dir.join(format!("{segment}.jsonl"));
         let fresh = path.with_extension("new");
         let mut file =

@@ -24,6 +24,8 @@ use crate::telemetry::Telemetry;
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// A server that takes longer than this to answer is given up; materialized views are in it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+/// More rows than this at fault in one segment are no fault of the rows: the table is not the one that is meant.
+const BAD_ROWS_MAX: usize = 100;
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 
@@ -51,6 +53,7 @@ struct Insert<'a> {
     client: &'a Client,
     segment: &'a str,
     rows: &'a [StoredRow<'a>],
+    quarantine: &'a Quarantine,
 }
 
 impl Shipper {
@@ -66,8 +69,13 @@ impl Shipper {
         Self { spool, source, quarantine, aside: data_dir.join("damaged"), telemetry, state }
     }
 
-    /// Ships until the future is dropped.
+    /// Waits until the store is migrated, then ships until the future is dropped. Earlier, rows would go into tables
+    /// whose views are not there yet, and be missing from the roll-ups for good.
     pub async fn run(&self) {
+        let mut migrated = self.state.subscribe();
+        if migrated.wait_for(|state| !matches!(state, State::Starting(_))).await.is_err() {
+            return;
+        }
         let mut backoff = BACKOFF_MIN;
         loop {
             let sealed = self.spool.next_sealed().await;
@@ -77,13 +85,9 @@ impl Shipper {
                         tracing::info!(waiting = self.spool.segments(), "shipping again");
                     }
                     backoff = BACKOFF_MIN;
-                    self.state.send_if_modified(|state| match state {
-                        State::Away(_) => {
-                            *state = State::Ready;
-                            true
-                        }
-                        _ => false,
-                    });
+                    if *self.state.borrow() != State::Ready {
+                        self.state.send_replace(State::Ready);
+                    }
                 }
                 Err(reason) => {
                     let reason = match reason {
@@ -98,13 +102,7 @@ impl Shipper {
                             "not shipped; trying again until it is"
                         );
                     }
-                    self.state.send_if_modified(|state| match state {
-                        State::Starting(_) => false,
-                        _ => {
-                            *state = State::Away(reason.clone());
-                            true
-                        }
-                    });
+                    self.state.send_replace(State::Away(reason));
                     tokio::time::sleep(jitter(backoff)).await;
                     backoff = (backoff * 2).min(BACKOFF_MAX);
                 }
@@ -114,6 +112,9 @@ impl Shipper {
 
     /// Ships until the spool holds no complete segment. For the end of the process.
     pub async fn drain(&self) {
+        if matches!(*self.state.borrow(), State::Starting(_)) {
+            return;
+        }
         while let Some(sealed) = self.spool.oldest() {
             if self.ship(&sealed).await.is_err() {
                 tokio::time::sleep(BACKOFF_MIN).await;
@@ -138,15 +139,11 @@ impl Shipper {
             }
         };
         let started = std::time::Instant::now();
-        let mut lines: BTreeMap<LedgerKey, u64> = BTreeMap::new();
-        let mut count = |site: &str, minute: u32, outcome: &str, reason: &str, count: u64| {
-            let (site, outcome, reason) = (site.to_owned(), outcome.to_owned(), reason.to_owned());
-            *lines.entry(LedgerKey { site, minute, outcome, reason }).or_default() += count;
-        };
-        let (mut rows, mut minutes, mut unreadable) = (Vec::new(), Vec::new(), 0u64);
+        let mut books = Books::default();
+        let (mut rows, mut minutes, mut damaged) = (Vec::new(), Vec::new(), u64::from(contents.damaged));
         for record in &contents.records {
             for line in &record.lines {
-                count(line.site, record.minute, line.outcome, line.reason, u64::from(line.count));
+                books.count(line.site, record.minute, line.outcome, line.reason, u64::from(line.count));
             }
             for bytes in &record.rows {
                 match StoredRow::decode(bytes) {
@@ -154,47 +151,59 @@ impl Shipper {
                         rows.push(row);
                         minutes.push(record.minute);
                     }
-                    None => unreadable += 1,
+                    None => damaged += 1,
                 }
             }
         }
-        let insert = Insert { client: &client, segment: &sealed.id, rows: &rows };
-        let bad = insert.all().await.map_err(NotShipped::Store)?;
+        let insert =
+            Insert { client: &client, segment: &sealed.id, rows: &rows, quarantine: &self.quarantine };
+        let bad = insert.all().await?;
         if !bad.is_empty() {
             self.quarantine.keep(&sealed.id, &rows, &bad).map_err(NotShipped::Disk)?;
+            let segment = &sealed.id;
             tracing::error!(
                 rows = bad.len(),
-                segment = sealed.id,
+                segment,
                 "ClickHouse will never take these rows; see the quarantine"
             );
         }
-        let mut stored = 0;
         for (index, (row, &minute)) in rows.iter().zip(&minutes).enumerate() {
-            let quarantined = bad.iter().any(|(row, _)| *row == index);
-            let outcome = if quarantined { Outcome::Quarantined } else { Outcome::Stored };
-            stored += u64::from(!quarantined);
-            count(row.site, minute, outcome.word(), "", 1);
+            let outcome = if bad.contains_key(&index) { Outcome::Quarantined } else { Outcome::Stored };
+            books.count(row.site, minute, outcome.word(), "", 1);
         }
-        if !lines.is_empty() {
-            let block = columns::ledger(&lines).map_err(encoding)?;
+        if !books.0.is_empty() {
+            let block = columns::ledger(&books.0).map_err(encoding)?;
             let token = format!("{}-ledger", sealed.id);
             send(&client, columns::LEDGER_TARGET, &token, &block)
                 .await
                 .map_err(|error| NotShipped::Store(brief(&error)))?;
         }
-        for (key, count) in &lines {
+        if damaged > 0 {
+            let aside = self.spool.set_aside(sealed, &self.aside).map_err(NotShipped::Disk)?;
+            let path = aside.display();
+            tracing::error!(damaged, %path, "records of a segment were damaged on disk; it is kept aside");
+        } else {
+            self.spool.remove(sealed).map_err(NotShipped::Disk)?;
+        }
+        self.quarantine.end(&sealed.id);
+        for (key, count) in &books.0 {
             if key.outcome == Outcome::Stored.word() || key.outcome == Outcome::Quarantined.word() {
                 self.telemetry.settled(&key.site, &key.outcome, *count);
             }
         }
-        self.telemetry.inserted(stored, started.elapsed());
-        if contents.damaged > 0 || unreadable > 0 {
-            let aside = self.spool.set_aside(sealed, &self.aside).map_err(NotShipped::Disk)?;
-            let damaged = u64::from(contents.damaged) + unreadable;
-            tracing::error!(damaged, path = %aside.display(), "records of a segment were damaged on disk; it is kept aside");
-            return Ok(());
-        }
-        self.spool.remove(sealed).map_err(NotShipped::Disk)
+        self.telemetry.inserted((rows.len() - bad.len()) as u64, started.elapsed());
+        Ok(())
+    }
+}
+
+/// A segment's lines of the ledger.
+#[derive(Default)]
+struct Books(BTreeMap<LedgerKey, u64>);
+
+impl Books {
+    fn count(&mut self, site: &str, minute: u32, outcome: &str, reason: &str, count: u64) {
+        let (site, outcome, reason) = (site.to_owned(), outcome.to_owned(), reason.to_owned());
+        *self.0.entry(LedgerKey { site, minute, outcome, reason }).or_default() += count;
     }
 }
 
@@ -204,34 +213,51 @@ fn encoding(error: Box<dyn std::error::Error + Send + Sync>) -> NotShipped {
 
 impl Insert<'_> {
     /// Inserts all rows. Gives the rows that ClickHouse will never take, each with the reason.
-    async fn all(&self) -> Result<Vec<(usize, Brief)>, Brief> {
-        let mut bad = Vec::new();
-        let mut todo: Vec<Range<usize>> = vec![0..self.rows.len()];
+    async fn all(&self) -> Result<BTreeMap<usize, Brief>, NotShipped> {
+        let mut bad = BTreeMap::new();
+        let whole = 0..self.rows.len();
+        // Once in parts, always in parts: parts have tokens of their own, and the whole would come on top of them.
+        let mut todo =
+            if self.quarantine.is_split(self.segment) { halves(&whole) } else { vec![whole.clone()] };
         while let Some(range) = todo.pop() {
             if range.is_empty() {
                 continue;
             }
             // The halves of a segment are the same on every try, and so are their tokens.
-            let whole = range.len() == self.rows.len();
-            let token = match whole {
+            let token = match range == whole {
                 true => self.segment.to_owned(),
                 false => format!("{}:{}-{}", self.segment, range.start, range.end),
             };
-            let block = columns::events(self.rows, range.clone(), self.segment)
-                .map_err(|error| Brief(format!("the block cannot be built: {error}")))?;
+            let block = columns::events(self.rows, range.clone(), self.segment).map_err(encoding)?;
             match send(self.client, &columns::events_target(), &token, &block).await {
                 Ok(()) => {}
-                Err(error) if judge(&error) == Verdict::TryAgain => return Err(brief(&error)),
-                Err(error) if range.len() == 1 => bad.push((range.start, brief(&error))),
+                Err(error) if judge(&error) == Verdict::TryAgain => {
+                    return Err(NotShipped::Store(brief(&error)));
+                }
+                Err(error) if range.len() == 1 => {
+                    bad.insert(range.start, brief(&error));
+                    if bad.len() > BAD_ROWS_MAX {
+                        let reason = format!(
+                            "more than {BAD_ROWS_MAX} rows of one segment are refused, the last: {}",
+                            brief(&error)
+                        );
+                        return Err(NotShipped::Store(Brief(reason)));
+                    }
+                }
                 Err(_) => {
-                    let middle = range.start + range.len() / 2;
-                    todo.push(middle..range.end);
-                    todo.push(range.start..middle);
+                    self.quarantine.split(self.segment).map_err(NotShipped::Disk)?;
+                    todo.extend(halves(&range));
                 }
             }
         }
         Ok(bad)
     }
+}
+
+/// The right half, then the left one: the last is taken first.
+fn halves(range: &Range<usize>) -> Vec<Range<usize>> {
+    let middle = range.start + range.len() / 2;
+    vec![middle..range.end, range.start..middle]
 }
 
 async fn send(

@@ -39,7 +39,8 @@ impl Answer {
     }
 
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {} {}", self.status, self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| panic!("not JSON: {} {}", self.status, self.text()))
     }
 
     /// The code of an error, or of the first rejected event.
@@ -241,9 +242,10 @@ fn spawn(
     while begun.elapsed() < FIRST_START {
         match told.recv_timeout(Duration::from_millis(100)) {
             Ok(line) if line.contains("is ready") => {
-                let mut addresses = line.split("http://").skip(1).map(|rest| {
-                    rest.split_whitespace().next().unwrap().parse::<SocketAddr>().unwrap()
-                });
+                let mut addresses = line
+                    .split("http://")
+                    .skip(1)
+                    .map(|rest| rest.split_whitespace().next().unwrap().parse::<SocketAddr>().unwrap());
                 let (public, admin) = (addresses.next().unwrap(), addresses.next().unwrap());
                 return (child, public, admin, begun.elapsed());
             }
@@ -306,4 +308,49 @@ pub fn files(dir: &Path) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+/// A connection that is kept and used again, for loads.
+pub struct KeepAlive {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl KeepAlive {
+    pub fn connect(to: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(to)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(SOON))?;
+        Ok(Self { stream, buffer: Vec::new() })
+    }
+
+    /// Sends one JSON body; gives the status and the answer.
+    pub fn post(&mut self, body: &str) -> std::io::Result<(u16, String)> {
+        let head = format!(
+            "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        self.stream.write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
+        self.buffer.clear();
+        let mut chunk = [0; 16384];
+        loop {
+            let read = self.stream.read(&mut chunk)?;
+            if read == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            self.buffer.extend_from_slice(&chunk[..read]);
+            let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+            let head = String::from_utf8_lossy(&self.buffer[..end]).to_lowercase();
+            let length = head
+                .split("content-length:")
+                .nth(1)
+                .and_then(|rest| rest.lines().next()?.trim().parse().ok());
+            let length: usize = length.unwrap_or(0);
+            if self.buffer.len() >= end + 4 + length {
+                let status =
+                    head.split_whitespace().nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+                return Ok((status, String::from_utf8_lossy(&self.buffer[end + 4..]).into_owned()));
+            }
+        }
+    }
 }
