@@ -23,7 +23,7 @@ pub use wire::{Choice, EVENTS_PER_BODY_MAX, PROPS_MAX, WireConsent};
 
 use crate::accept::{Form, Refusal, Submission};
 use crate::site::{Site, Sites};
-use field::Field;
+use field::{Field, Text};
 use wire::{Events, Root, WireEvent};
 
 /// What an event says of consent in its own payload.
@@ -209,7 +209,7 @@ struct Reader<'a> {
     submission: &'a Submission,
     sites: &'a Sites,
     /// The envelope's `site`, else the query's; `None`: neither.
-    site: Field<std::borrow::Cow<'a, str>>,
+    site: Field<Text<'a>>,
     /// What envelope and context say for events that say nothing themselves.
     consent: PayloadConsent,
     context: Field<Box<WireEvent<'a>>>,
@@ -244,38 +244,41 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn beacon(&self, event: Field<WireEvent<'a>>) -> Result<Beacon<'a>, Rejected<'a>> {
-        let mut rejected = Rejected { site: None, code: RejectCode::EventInvalid };
-        let Field::Value(mut wire) = event else { return Err(rejected) };
-        match &self.context {
-            Field::Value(context) => wire.inherit(context),
-            Field::Wrong => rejected.code = RejectCode::FieldType("context"),
-            Field::Absent => {}
-        }
-        let named = if wire.site.is_absent() { &self.site } else { &wire.site };
-        let site = match named {
+    fn site_of(&self, named: &Field<Text<'a>>) -> Option<&'a Arc<Site>> {
+        match named {
             Field::Value(id) => self.sites.by_id(id),
             Field::Absent | Field::Wrong => None,
+        }
+    }
+
+    fn beacon(&self, event: Field<WireEvent<'a>>) -> Result<Beacon<'a>, Rejected<'a>> {
+        let Field::Value(mut wire) = event else {
+            // It cannot say whose it is; the envelope may.
+            return Err(Rejected { site: self.site_of(&self.site), code: RejectCode::EventInvalid });
         };
-        let Some(site) = site else { return Err(Rejected { code: RejectCode::SiteUnknown, ..rejected }) };
-        rejected.site = Some(site);
+        if let Field::Value(context) = &self.context {
+            wire.inherit(context);
+        }
+        let site = self.site_of(if wire.site.is_absent() { &self.site } else { &wire.site });
+        let rejected = |code| Rejected { site, code };
+        let Some(site) = site else { return Err(rejected(RejectCode::SiteUnknown)) };
         if self.submission.origin().is_some_and(|origin| !site.allows_origin(origin)) {
-            return Err(Rejected { code: RejectCode::OriginForbidden, ..rejected });
+            return Err(rejected(RejectCode::OriginForbidden));
         }
         if matches!(self.context, Field::Wrong) {
-            return Err(rejected);
+            return Err(rejected(RejectCode::FieldType("context")));
         }
         if self.sent_at_wrong {
-            return Err(Rejected { code: RejectCode::FieldType("sent_at"), ..rejected });
+            return Err(rejected(RejectCode::FieldType("sent_at")));
         }
         let consent = match said(&wire.consent) {
             PayloadConsent::Silent => self.consent,
             own => own,
         };
-        let (event, ts) = event::check(wire).map_err(|code| Rejected { code, ..rejected })?;
+        let (event, ts) = event::check(wire).map_err(rejected)?;
         let received_at_ms = self.submission.received_at_ms();
         let ts_ms = time::corrected_ms(ts, self.skew_ms, received_at_ms)
-            .ok_or(Rejected { code: RejectCode::TsOutOfRange, ..rejected })?;
+            .ok_or(rejected(RejectCode::TsOutOfRange))?;
         let around = Around { site, submission: self.submission };
         Ok(Beacon { timed: Timed { event, ts_ms, skew_ms: self.skew_ms }, consent, around })
     }

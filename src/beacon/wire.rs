@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
-use serde::de::{IgnoredAny, MapAccess, SeqAccess};
+use serde::de::{MapAccess, SeqAccess};
 
-use super::field::{Field, Key, Leaf, Text};
+use super::field::{Field, Key, Leaf, Skip, Text};
 use super::time::Time;
 
 /// Most events that one body may hold.
@@ -28,7 +28,7 @@ macro_rules! wire_object {
                 match key {
                     $($key => self.$field.set(map.next_value()?),)*
                     _ => {
-                        map.next_value::<IgnoredAny>()?;
+                        map.next_value::<Skip>()?;
                     }
                 }
                 Ok(())
@@ -213,7 +213,7 @@ impl<'de> Leaf<'de> for WireConsent {
                     _ => consent.add(Choice::Malformed),
                 },
                 _ => {
-                    map.next_value::<IgnoredAny>()?;
+                    map.next_value::<Skip>()?;
                 }
             }
         }
@@ -258,7 +258,7 @@ impl<'de> Leaf<'de> for WireProps<'de> {
         while let Some(Key(key)) = map.next_key()? {
             if props.pairs.len() == PROPS_MAX {
                 props.too_many = true;
-                map.next_value::<IgnoredAny>()?;
+                map.next_value::<Skip>()?;
                 continue;
             }
             match map.next_value::<Field<PropValue<'de>>>()? {
@@ -304,7 +304,7 @@ impl<'a> Leaf<'a> for Events<'a> {
                 None => return Ok(Some(events)),
             }
         }
-        while seq.next_element::<IgnoredAny>()?.is_some() {
+        while seq.next_element::<Skip>()?.is_some() {
             events.too_many = true;
         }
         Ok(Some(events))

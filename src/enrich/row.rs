@@ -94,7 +94,8 @@ macro_rules! kind_type {
 macro_rules! define_row {
     ($(($field:ident, $column:literal, $kind:tt))*) => {
         /// One event as it is stored. Made by [`super::enrich`] alone.
-        #[derive(Debug, Clone, Default)]
+        #[derive(Debug, Clone)]
+        #[cfg_attr(test, derive(Default))]
         #[allow(missing_docs)] // the columns are described where they are declared, in schema/
         pub struct EventRow<'a> {
             $(pub(super) $field: kind_type!($kind),)*

@@ -1,7 +1,7 @@
 use consentry::enrich::EventRow;
 
-fn forge(row: EventRow<'_>) -> EventRow<'_> {
-    EventRow { title: "anything".into(), ..row }
+fn forge() -> EventRow<'static> {
+    EventRow::default()
 }
 
 fn main() {}

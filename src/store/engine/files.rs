@@ -4,7 +4,7 @@
 //!
 //! - Its own session logs in as `default` without a password, so that user must exist, and anybody on this machine could
 //!   log in as it too. It may do the three things the start needs and nothing else, and its quota is three queries in
-//!   67 years: the start uses them up.
+//!   67 years: the start uses them up. What no quota counts, a SELECT without a table, gets 50 MB, one at a time.
 //! - The function `file(path)` reads any file for any user, without a grant: the tables' own files, `access.json`, the
 //!   spool. A function of our own with the same name takes its place; the supervisor tries it out before it lets
 //!   anybody in. (The table function `file` asks for a grant, as it should.)
@@ -71,6 +71,7 @@ const CONFIG_XML: &str = "<clickhouse>
         <number_of_free_entries_in_pool_to_execute_optimize_entire_partition>1</number_of_free_entries_in_pool_to_execute_optimize_entire_partition>
     </merge_tree>
 
+    <ignore_empty_sql_security_in_create_view_query>false</ignore_empty_sql_security_in_create_view_query>
     <access_control_improvements>
         <select_from_system_db_requires_grant>true</select_from_system_db_requires_grant>
         <select_from_information_schema_requires_grant>true</select_from_information_schema_requires_grant>
@@ -91,7 +92,14 @@ const PROFILES_XML: &str = "    <profiles>
         <default>
             <allow_introspection_functions>0</allow_introspection_functions>
         </default>
-        <session/>
+        <session>
+            <max_memory_usage>50000000</max_memory_usage>
+            <max_concurrent_queries_for_user>1</max_concurrent_queries_for_user>
+            <constraints>
+                <max_memory_usage><readonly/></max_memory_usage>
+                <max_concurrent_queries_for_user><readonly/></max_concurrent_queries_for_user>
+            </constraints>
+        </session>
         <analyst>
             <readonly>1</readonly>
             <max_execution_time>60</max_execution_time>

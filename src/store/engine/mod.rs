@@ -5,7 +5,7 @@
 //! - `locate`: which program is there: `CONSENTRY_LIBCHDB`, the cache, `clickhouse` on PATH.
 //! - `cache`, `fetch`, `unpack`: brings the engine here once, checked, or not at all.
 //! - `files`: the configuration, users and the one function that the engine is given, written anew at each start.
-//! - `supervise`: the thread that starts the child, waits until it answers, and starts it again when it ends.
+//! - `supervise`, `run`: the thread that starts the child, waits until it answers, and starts it again when it ends.
 //! - `child`, `loader`: what runs inside the child, before it becomes the engine.
 //! - `access`: where the engine listens and as whom to talk to it, also for other processes of the same owner.
 //! - `output`, `http`: reading what the child prints, asking it whether it is there.
@@ -27,6 +27,7 @@ mod http;
 mod loader;
 mod locate;
 mod output;
+mod run;
 mod supervise;
 mod unpack;
 

@@ -1,8 +1,9 @@
 //! Reads what the engine prints, so that its pipe never fills up, and keeps the last few errors for diagnosis.
 //!
-//! An error that a query caused may quote the query's values, and those are visitors' data. So of a line that belongs
-//! to a query, and of every line once the engine takes queries, only the component and the error's number are kept.
-//! While the engine starts there is no query yet, and the message itself is kept, cut before any quoted query.
+//! An error that a query caused may quote the query's values, and those are visitors' data; it is also somebody's typo
+//! rather than a reason why the engine ended. So lines that belong to a query are dropped, and once the engine takes
+//! queries only the component and the error's number are kept of any line. While the engine starts there is no query
+//! yet, and the message itself is kept, cut before any quoted query.
 
 use std::collections::VecDeque;
 use std::io::Read;
@@ -88,15 +89,21 @@ fn keep(line: &str, takes_queries: bool) -> Option<String> {
         return (is_exception && !takes_queries).then(|| shorten(line));
     };
     let text = &line[at + level.len()..];
-    let of_a_query = !head[..at].contains("{}");
-    if !of_a_query && !takes_queries {
+    if !head[..at].contains("{}") {
+        return None;
+    }
+    if !takes_queries {
         return Some(shorten(text));
     }
     let component: String = text.chars().take_while(|c| c.is_ascii_alphanumeric()).take(40).collect();
-    let number = text
-        .split_once("Code: ")
-        .map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).take(5).collect());
-    let number: String = number.unwrap_or_default();
+    // Handlers of HTTP and of the native protocol repeat the errors of queries.
+    if component.ends_with("Handler") || component == "executeQuery" {
+        return None;
+    }
+    let number: String = match text.split_once("Code: ") {
+        Some((_, rest)) => rest.chars().take_while(char::is_ascii_digit).take(5).collect(),
+        None => String::new(),
+    };
     let level = level.trim_matches(['<', '>', ' ']);
     Some(if number.is_empty() {
         format!("{component}: {level}")
@@ -139,13 +146,20 @@ mod tests {
     }
 
     #[test]
-    fn only_component_and_number_are_kept_of_a_query() {
+    fn only_component_and_number_are_kept_once_there_are_queries() {
+        let text = "MergeTreeBackgroundExecutor: Code: 27. DB::Exception: Cannot parse 'ann@x.example'";
+        assert_eq!(keep(&format!("{START}{text}"), true).unwrap(), "MergeTreeBackgroundExecutor: error 27");
+        let line = format!("{START}BaseDaemon: (query: INSERT INTO t VALUES ('ann@x.example'))");
+        assert_eq!(keep(&line, true).unwrap(), "BaseDaemon: Error");
+    }
+
+    #[test]
+    fn errors_of_queries_are_dropped() {
         let line = format!(
             "{QUERY}executeQuery: Code: 27. DB::Exception: Cannot parse 'ann@x.example' (in query: INSERT"
         );
-        assert_eq!(keep(&line, false).unwrap(), "executeQuery: error 27");
-        let line = format!("{START}BaseDaemon: (query: INSERT INTO t VALUES ('ann@x.example'))");
-        assert_eq!(keep(&line, true).unwrap(), "BaseDaemon: Error");
+        assert_eq!(keep(&line, false), None);
+        assert_eq!(keep(&format!("{START}DynamicQueryHandler: Code: 27. 'ann@x.example'"), true), None);
     }
 
     #[test]

@@ -5,25 +5,23 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
-use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::watch;
 
 use super::access::{self, Access, Users};
-use super::child::{EXIT_UNUSABLE, How, command};
+use super::child::EXIT_UNUSABLE;
 use super::error::EngineError;
-use super::files::{CONFIG, DATA, SESSION_SQL, make_private_dir, write_all};
+use super::files::{CONFIG, make_private_dir, write_all};
 use super::output::Tail;
+use super::run::{Run, describe};
 use super::{Program, State, http};
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
@@ -32,14 +30,15 @@ const BACKOFF_MAX: Duration = Duration::from_secs(10);
 const LASTED: Duration = Duration::from_secs(60);
 /// Loading many tables takes time; an engine that does not answer for this long is started again.
 const START_TIMEOUT: Duration = Duration::from_secs(600);
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 const ASK_EVERY: Duration = Duration::from_millis(20);
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// An engine that was killed a moment ago may hold its lock for so many attempts before it is worth a warning.
 const LOCKED_ATTEMPTS_QUIET: u32 = 5;
-/// ClickHouse's error numbers: `file()` threw, or asked for a grant.
-const FILE_REFUSED: [u32; 2] = [395, 497];
+/// The type of our own function `file`; the one that reads files gives a String.
+const FILE_SWITCHED_OFF: &str = "UInt8\n";
+/// ClickHouse's error ACCESS_DENIED.
+const ACCESS_DENIED: u32 = 497;
 
 /// What the supervisor is told.
 #[derive(Debug)]
@@ -155,14 +154,7 @@ fn lock(dir: &Path) -> Result<File, EngineError> {
 enum End {
     Stopped,
     Died(ExitStatus),
-    Silent,
-}
-
-struct Run {
-    number: u64,
-    child: Child,
-    tail: Arc<Tail>,
-    ports: (u16, u16),
+    Failed(String),
 }
 
 struct Supervisor {
@@ -183,17 +175,20 @@ impl Supervisor {
         let mut was_ready = false;
         loop {
             let since = Instant::now();
-            let (end, tail) = match self.spawn() {
+            self.runs += 1;
+            let (inbox, number) = (self.inbox.clone(), self.runs);
+            let on_end = move || {
+                // An error means that nobody waits for it any more.
+                let _ = inbox.send(Message::Ended(number));
+            };
+            let (end, tail) = match Run::start(&self.own, &self.program, &self.dir, on_end) {
                 Ok(mut run) => {
                     let end = self.attend(&mut run, &mut was_ready);
-                    self.end(&mut run);
+                    run.end();
                     (end?, Some(run.tail))
                 }
                 // Out of processes, files or memory: that may pass.
-                Err(error) if was_ready => {
-                    tracing::warn!(%error, "the embedded engine could not be started");
-                    (End::Silent, None)
-                }
+                Err(error) if was_ready => (End::Failed(error.to_string()), None),
                 Err(error) => return Err(error),
             };
             access::remove(&self.dir);
@@ -205,7 +200,7 @@ impl Supervisor {
                     return Err(self.unusable(said.unwrap_or_else(|| status.to_string())));
                 }
                 End::Died(status) => describe(status, said.as_deref()),
-                End::Silent => "it did not answer in time".to_owned(),
+                End::Failed(reason) => reason,
             };
             attempts = if since.elapsed() > LASTED { 1 } else { attempts + 1 };
             let delay = backoff(attempts);
@@ -237,61 +232,6 @@ impl Supervisor {
         EngineError::Unusable { program: self.path().to_owned(), reason }
     }
 
-    fn spawn(&mut self) -> Result<Run, EngineError> {
-        let failed = || EngineError::io("start", &self.own);
-        let ports = free_ports().map_err(EngineError::io("find free ports on", Path::new("127.0.0.1")))?;
-        let (reader, writer) = std::io::pipe().map_err(failed())?;
-        let mut command = match &self.program {
-            Program::Library(path) => command(&self.own, How::Library, path),
-            Program::Clickhouse(path) => {
-                let mut command = command(&self.own, How::Exec, path);
-                command.arg("local");
-                command
-            }
-        };
-        self.furnish(&mut command, ports);
-        command.stdin(Stdio::null()).stdout(writer.try_clone().map_err(failed())?).stderr(writer);
-        let child = command.spawn().map_err(failed())?;
-        // It holds the pipe's other end: reading comes to an end only when the child has.
-        drop(command);
-        self.runs += 1;
-        let (number, tail) = (self.runs, Arc::new(Tail::default()));
-        let (inbox, reads) = (self.inbox.clone(), Arc::clone(&tail));
-        let work = move || {
-            reads.read(reader);
-            let _ = inbox.send(Message::Ended(number));
-        };
-        let mut run = Run { number, child, tail, ports };
-        if let Err(error) = thread::Builder::new().name("engine-output".into()).spawn(work) {
-            self.end(&mut run);
-            return Err(EngineError::io("start a thread of", Path::new("this program"))(error));
-        }
-        Ok(run)
-    }
-
-    fn furnish(&self, command: &mut Command, (http, tcp): (u16, u16)) {
-        // Without --config-file it would take any config.xml of the directory that it runs in.
-        command
-            .args(["--config-file", CONFIG, "--listen_host", "127.0.0.1", "--path"])
-            .arg(self.dir.join(DATA));
-        command.args([
-            "--http_port",
-            &http.to_string(),
-            "--tcp_port",
-            &tcp.to_string(),
-            "--query",
-            SESSION_SQL,
-        ]);
-        command.current_dir(&self.dir);
-        // Not the collector's environment: there may be secrets in it, and ClickHouse has variables of its own.
-        command.env_clear().envs([("TZ", "UTC"), ("LC_ALL", "C.UTF-8"), ("PATH", "/usr/bin:/bin")]);
-        if let Some(path) = std::env::var_os("LD_LIBRARY_PATH") {
-            command.env("LD_LIBRARY_PATH", path);
-        }
-        // Ctrl-C in a terminal is for the collector, which still has to empty its spool into the engine.
-        command.process_group(0);
-    }
-
     /// Waits until the engine is ready, then until it ends.
     fn attend(&self, run: &mut Run, was_ready: &mut bool) -> Result<End, EngineError> {
         let since = Instant::now();
@@ -299,7 +239,9 @@ impl Supervisor {
             match self.next(run, ASK_EVERY)? {
                 Some(end) => return Ok(end),
                 None if self.answers(run)? => break,
-                None if since.elapsed() > START_TIMEOUT => return Ok(End::Silent),
+                None if since.elapsed() > START_TIMEOUT => {
+                    return Ok(End::Failed("it did not answer in time".into()));
+                }
                 None => {}
             }
         }
@@ -307,9 +249,9 @@ impl Supervisor {
         *was_ready = true;
         let users = self.users.clone();
         let access = Access {
-            pid: run.child.id(),
-            http_port: run.ports.0,
-            tcp_port: run.ports.1,
+            pid: run.pid(),
+            http_port: run.http_port,
+            tcp_port: run.tcp_port,
             admin: users.admin,
             ingest: users.ingest,
             analyst: users.analyst,
@@ -329,10 +271,10 @@ impl Supervisor {
 
     /// The run's end, if it comes within `timeout`.
     fn next(&self, run: &mut Run, timeout: Duration) -> Result<Option<End>, EngineError> {
-        if self.wait(timeout, Some(run.number)) {
+        if self.wait(timeout, Some(self.runs)) {
             return Ok(Some(End::Stopped));
         }
-        Ok(run.child.try_wait().map_err(EngineError::io("wait for", self.path()))?.map(End::Died))
+        Ok(run.ended()?.map(End::Died))
     }
 
     /// Waits for `timeout`, or until the run with this number closes its output. True if the supervisor is to stop.
@@ -355,7 +297,7 @@ impl Supervisor {
 
     /// Whether the engine answers, lets `admin` in, and keeps files from everybody else.
     fn answers(&self, run: &Run) -> Result<bool, EngineError> {
-        let port = run.ports.0;
+        let port = run.http_port;
         if http::ping(port, ASK_TIMEOUT).is_err() {
             return Ok(false);
         }
@@ -364,9 +306,9 @@ impl Supervisor {
             return Ok(false);
         }
         for user in [&self.users.analyst, &self.users.ingest] {
-            let sql = format!("SELECT length(toString(file('{CONFIG}')))");
+            let sql = format!("SELECT toTypeName(file('{CONFIG}'))");
             match http::query(port, ASK_TIMEOUT, user, &sql) {
-                Ok(answer) if answer.error.is_some_and(|error| FILE_REFUSED.contains(&error)) => {}
+                Ok(answer) if answer.body == FILE_SWITCHED_OFF || answer.error == Some(ACCESS_DENIED) => {}
                 Ok(answer) if answer.status == 200 => {
                     let reason = format!("it lets the user {} read files", user.user);
                     return Err(self.unusable(reason));
@@ -376,38 +318,6 @@ impl Supervisor {
         }
         Ok(true)
     }
-
-    /// Ends the child if it still runs: SIGTERM, ten seconds, SIGKILL.
-    fn end(&self, run: &mut Run) {
-        let running = |child: &mut Child| matches!(child.try_wait(), Ok(None));
-        if running(&mut run.child) {
-            let _ = kill_process(Pid::from_child(&run.child), Signal::TERM);
-            let deadline = Instant::now() + STOP_TIMEOUT;
-            while running(&mut run.child) && Instant::now() < deadline {
-                thread::sleep(Duration::from_millis(5));
-            }
-        }
-        if running(&mut run.child) {
-            let _ = run.child.kill();
-        }
-        let _ = run.child.wait();
-    }
-}
-
-/// Two ports that were free a moment ago. If somebody takes one, the engine ends and is started with others.
-fn free_ports() -> std::io::Result<(u16, u16)> {
-    let (one, two) =
-        (TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?);
-    Ok((one.local_addr()?.port(), two.local_addr()?.port()))
-}
-
-fn describe(status: ExitStatus, said: Option<&str>) -> String {
-    let how = match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => status.to_string(),
-    };
-    said.map_or_else(|| how.clone(), |said| format!("{how}, {said}"))
 }
 
 /// Doubles with each attempt up to ten seconds; between half and all of it, so that engines do not start in step.

@@ -1,3 +1,6 @@
+//! The edges of reducing addresses and referrers, and the plain cut against the WHATWG parser.
+
+use super::scrub::decode;
 use super::*;
 use proptest::prelude::*;
 

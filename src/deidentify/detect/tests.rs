@@ -1,3 +1,5 @@
+//! What is redacted, what stays, and that redacting is stable and linear.
+
 use super::*;
 use proptest::prelude::*;
 
@@ -237,7 +239,7 @@ proptest! {
     #[test]
     fn no_address_survives(address in any::<[u8; 4]>(), v6 in any::<[u16; 8]>(), before in "[ ,;=(\\[]?", after in "[ ,;)\\]/]?") {
         let v4 = std::net::Ipv4Addr::from(address).to_string();
-        let v6 = Ipv6Addr::from(v6).to_string();
+        let v6 = std::net::Ipv6Addr::from(v6).to_string();
         for ip in [v4, v6] {
             let text = format!("{before}{ip}{after}");
             prop_assert_eq!(redact(&text).text, format!("{before}[ip]{after}"));

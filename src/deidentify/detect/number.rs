@@ -1,0 +1,198 @@
+//! The pass over a text's digits: IP addresses and somebody's numbers are replaced, all other numbers stay.
+//!
+//! What a run of digits is depends on its neighbours: an address or a date ends it, a currency or a decimal comma
+//! next to it makes it an amount.
+
+use super::ip::{ipv4_end, ipv6_within};
+use super::moment::{moment_end, number};
+use super::{IP, NUMBER, NUMBER_DIGITS_MIN, Redacted, Rewrite, take_over};
+
+pub(super) fn redact_numbers(redacted: &mut Redacted<'_>) {
+    let mut rewrite = Rewrite::new(&redacted.text);
+    let bytes = rewrite.text.as_bytes();
+    // An IPv6 address is looked for once in each run of its characters.
+    let mut ipv6_from = 0;
+    let mut at = 0;
+    while at < bytes.len() {
+        let byte = bytes[at];
+        if at >= ipv6_from && (byte == b':' || byte.is_ascii_hexdigit()) {
+            let run = bytes[at..]
+                .iter()
+                .take_while(|byte| byte.is_ascii_hexdigit() || b":.".contains(byte))
+                .count();
+            ipv6_from = at + run;
+            if let Some((start, end)) = ipv6_within(rewrite.text, at, at + run) {
+                rewrite.replace(start, end, IP);
+                at = end;
+                continue;
+            }
+        }
+        if !byte.is_ascii_digit() {
+            at += 1;
+            continue;
+        }
+        if let Some(end) = ipv4_end(bytes, at) {
+            rewrite.replace(at, end, IP);
+            at = end;
+        } else if let Some(end) = moment_end(bytes, at) {
+            at = end;
+        } else {
+            let run = Run::at(bytes, at);
+            if run.is_somebodys(bytes, at) {
+                let start = run.start_with_prefix(bytes, at, rewrite.copied);
+                let end = run.end_with_bracket(bytes, start);
+                rewrite.replace(start, end, NUMBER);
+                at = end;
+            } else {
+                at = run.end;
+            }
+        }
+    }
+    let found = rewrite.finish();
+    take_over(redacted, found);
+}
+
+/// Kinds of separators between groups of digits, as bits.
+const SPACE: u8 = 1;
+const DOT: u8 = 2;
+const OTHER: u8 = 4;
+const BRACKET: u8 = 8;
+
+/// Kind and length of the separator at `at`. Non-breaking spaces and typographic hyphens count as their plain kin.
+fn separator(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
+    match *bytes.get(at..)? {
+        [b' ', ..] => Some((SPACE, 1)),
+        [b'.', ..] => Some((DOT, 1)),
+        [b'-' | b'/', ..] => Some((OTHER, 1)),
+        [b'(' | b')' | b'+', ..] => Some((BRACKET, 1)),
+        [0xC2, 0xA0, ..] => Some((SPACE, 2)),
+        [0xE2, 0x80, 0x87 | 0x89 | 0xAF, ..] => Some((SPACE, 3)),
+        [0xE2, 0x80, 0x90..=0x93, ..] => Some((OTHER, 3)),
+        _ => None,
+    }
+}
+
+/// Groups of digits with separators between them.
+struct Run {
+    end: usize,
+    digits: usize,
+    groups: usize,
+    longest: usize,
+    /// Digits in the last group.
+    last: usize,
+    separators: u8,
+    /// Every group is a year from 1900 to 2099.
+    years: bool,
+    /// A group after the first is a single digit.
+    single_digit: bool,
+    /// At most three digits, then groups of three: thousands.
+    thousands: bool,
+    /// All groups after the first are "000".
+    round: bool,
+}
+
+impl Run {
+    /// The run whose first digit is at `start`.
+    fn at(bytes: &[u8], start: usize) -> Self {
+        let mut run = Self {
+            end: start,
+            digits: 0,
+            groups: 0,
+            longest: 0,
+            last: 0,
+            separators: 0,
+            years: true,
+            single_digit: false,
+            thousands: true,
+            round: true,
+        };
+        let mut group_start = start;
+        let mut separators = 0;
+        loop {
+            let length = bytes[group_start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let group = &bytes[group_start..group_start + length];
+            run.years &= length == 4 && (group.starts_with(b"19") || group.starts_with(b"20"));
+            if run.groups == 0 {
+                run.thousands = length <= 3;
+            } else {
+                run.single_digit |= length == 1;
+                run.thousands &= length == 3;
+                run.round &= group == b"000";
+            }
+            run.digits += length;
+            run.groups += 1;
+            run.longest = run.longest.max(length);
+            run.last = length;
+            run.separators |= separators;
+            run.end = group_start + length;
+
+            // One separator, or up to three where one of them is a bracket or a plus: "+34 (91) 123".
+            let (mut count, mut next) = (0, run.end);
+            separators = 0;
+            while count < 3
+                && let Some((kind, length)) = separator(bytes, next)
+            {
+                separators |= kind;
+                next += length;
+                count += 1;
+            }
+            let joined = count == 1 || count > 1 && separators & BRACKET != 0;
+            let digit_follows = bytes.get(next).is_some_and(u8::is_ascii_digit);
+            if !(joined && digit_follows)
+                || ipv4_end(bytes, next).is_some()
+                || moment_end(bytes, next).is_some()
+            {
+                return run;
+            }
+            group_start = next;
+        }
+    }
+
+    /// Whether this could be a number that belongs to a person: a telephone, a card, an account, a document.
+    fn is_somebodys(&self, bytes: &[u8], start: usize) -> bool {
+        if self.digits < NUMBER_DIGITS_MIN {
+            return false;
+        }
+        let plain = self.separators & !(DOT | SPACE) == 0;
+        let cents = self.groups == 2 && self.separators == DOT && self.last <= 2;
+        let amount = (self.thousands && self.groups > 1 || (self.groups == 1 || cents) && self.longest <= 9)
+            && plain
+            && (currency_before(&bytes[..start]) || currency_after(&bytes[self.end..]));
+        let decimal =
+            self.thousands && plain && number(bytes, self.end + 1, 1, 2).is_some() && bytes[self.end] == b',';
+        let version =
+            self.separators == DOT && (3..=4).contains(&self.groups) && self.single_digit && self.longest < 7;
+        let round = self.groups > 1 && self.thousands && self.round && plain;
+        let years = self.groups == 2 && self.years;
+        !(amount || decimal || version || round || years)
+    }
+
+    /// Takes in a plus or a bracket before the number, but nothing before `floor`.
+    fn start_with_prefix(&self, bytes: &[u8], start: usize, floor: usize) -> usize {
+        let prefix = bytes[floor..start].iter().rev().take(2).take_while(|byte| b"+(".contains(byte)).count();
+        start - prefix
+    }
+
+    /// Takes in the closing bracket where it was opened in the number.
+    fn end_with_bracket(&self, bytes: &[u8], start: usize) -> usize {
+        let count = |bracket: u8| bytes[start..self.end].iter().filter(|&&byte| byte == bracket).count();
+        let closes = bytes.get(self.end) == Some(&b')') && count(b'(') > count(b')');
+        self.end + usize::from(closes)
+    }
+}
+
+const CURRENCIES: [&str; 16] =
+    ["€", "$", "£", "¥", "₹", "₽", "EUR", "USD", "GBP", "CHF", "JPY", "INR", "PLN", "SEK", "NOK", "DKK"];
+
+fn currency_before(bytes: &[u8]) -> bool {
+    let bytes = bytes.strip_suffix(b" ").or(bytes.strip_suffix("\u{a0}".as_bytes())).unwrap_or(bytes);
+    CURRENCIES.iter().any(|currency| bytes.ends_with(currency.as_bytes()))
+}
+
+fn currency_after(bytes: &[u8]) -> bool {
+    // Cents may come first: "1234567.89 EUR".
+    let cents = matches!(bytes, [b'.' | b',', a, b, ..] if a.is_ascii_digit() && b.is_ascii_digit());
+    let bytes = &bytes[if cents { 3 } else { 0 }..];
+    let bytes = bytes.strip_prefix(b" ").or(bytes.strip_prefix("\u{a0}".as_bytes())).unwrap_or(bytes);
+    CURRENCIES.iter().any(|currency| bytes.starts_with(currency.as_bytes()))
+}
