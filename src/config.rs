@@ -205,7 +205,7 @@ impl File {
         if self.listen == self.admin_listen && self.listen.port() != 0 {
             return unsound("listen and admin_listen are the same address: give them different ports".into());
         }
-        if self.client_address_header.is_some() != !self.trusted_proxies.is_empty() {
+        if self.client_address_header.is_some() == self.trusted_proxies.is_empty() {
             return unsound("client_address_header and trusted_proxies only work together: set both".into());
         }
         let orders = [

@@ -277,8 +277,8 @@ impl<'a> Reader<'a> {
         };
         let (event, ts) = event::check(wire).map_err(rejected)?;
         let received_at_ms = self.submission.received_at_ms();
-        let ts_ms = time::corrected_ms(ts, self.skew_ms, received_at_ms)
-            .ok_or(rejected(RejectCode::TsOutOfRange))?;
+        let ts_ms =
+            time::corrected_ms(ts, self.skew_ms, received_at_ms).ok_or(rejected(RejectCode::TsOutOfRange))?;
         let around = Around { site, submission: self.submission };
         Ok(Beacon { timed: Timed { event, ts_ms, skew_ms: self.skew_ms }, consent, around })
     }

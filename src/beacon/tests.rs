@@ -108,7 +108,9 @@ fn nesting_deeper_than_any_event_is_no_json_of_ours() {
     assert_eq!(one(&format!(r#","x":{}"#, list(100))), "ok");
     assert_eq!(one(&format!(r#","title":{}"#, list(100))), "field_type");
     let event = |field: &str, value: &str| {
-        json(&format!(r#"{{"site":"demo","type":"pageview","url":"https://shop.example/","{field}":{value}}}"#))
+        json(&format!(
+            r#"{{"site":"demo","type":"pageview","url":"https://shop.example/","{field}":{value}}}"#
+        ))
     };
     for field in ["x", "title", "props", "consent", "visit"] {
         assert_eq!(event(field, &list(10_000)), Err("json_invalid"), "{field}");

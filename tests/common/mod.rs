@@ -213,6 +213,7 @@ pub fn signal(pid: u32, name: &str) {
     assert!(Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().unwrap().success());
 }
 
+#[allow(clippy::zombie_processes)] // where it panics, the test is over
 fn spawn(
     dir: &Path,
     args: &[String],
@@ -257,6 +258,7 @@ fn spawn(
             }
         }
     }
+    let _ = child.kill();
     panic!("the collector was not ready within {FIRST_START:?}\n{}", std::fs::read_to_string(log).unwrap());
 }
 

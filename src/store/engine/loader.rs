@@ -1,8 +1,8 @@
 //! Loads `libchdb.so` and turns this process into the engine. The only unsafe code of the project.
 //!
-//! Three C functions are called, as the library's public header declares them:
-//! `const char * chdb_version(void)`, `chdb_result * chdb_query_cmdline(int argc, char ** argv)` and
-//! `const char * chdb_result_error(chdb_result *)`.
+//! Four C functions are called, as the library's public header declares them:
+//! `const char * chdb_version(void)`, `void chdb_set_signal_handlers_enabled(int)`,
+//! `chdb_result * chdb_query_cmdline(int argc, char ** argv)` and `const char * chdb_result_error(chdb_result *)`.
 #![allow(unsafe_code)]
 
 use std::error::Error;
@@ -14,6 +14,7 @@ use libloading::Library;
 use super::locate::{OLDEST, version_in};
 
 type Version = unsafe extern "C" fn() -> *const c_char;
+type SignalHandlers = unsafe extern "C" fn(c_int);
 type CommandLine = unsafe extern "C" fn(c_int, *mut *mut c_char) -> *mut c_void;
 type ResultError = unsafe extern "C" fn(*mut c_void) -> *const c_char;
 
@@ -56,6 +57,13 @@ pub(super) fn run(path: &Path, args: Vec<CString>) -> LoadError {
         return LoadError::Unusable(format!(
             "it is version {version}, and 26.7 is the oldest that can listen"
         ));
+    }
+    // SAFETY: the type is that of the library's header; the call sets a flag and restores handlers to their defaults.
+    // With the library's own handlers, an engine that has crashed lingers for minutes before it ends.
+    unsafe {
+        if let Ok(signal_handlers) = library.get::<SignalHandlers>(b"chdb_set_signal_handlers_enabled\0") {
+            signal_handlers(0);
+        }
     }
     let mut argv: Vec<*mut c_char> = args.into_iter().map(CString::into_raw).collect();
     let Ok(argc) = c_int::try_from(argv.len()) else {

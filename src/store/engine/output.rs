@@ -69,6 +69,9 @@ impl Tail {
             return;
         };
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.back() == Some(&text) {
+            return;
+        }
         if lines.len() == LINES_MAX {
             lines.pop_front();
         }
