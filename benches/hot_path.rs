@@ -1,0 +1,124 @@
+//! What one event costs in each room, in nanoseconds of one core: `cargo bench --bench hot_path`.
+//!
+//! Medians of several rounds; compare rounds of one run, not runs.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use consentry::accept::{self, Limits, Submission};
+use consentry::beacon;
+use consentry::config::File;
+use consentry::consent::gate;
+use consentry::deidentify::{Salts, pseudonymise, scrub};
+use consentry::enrich::{agent::Agents, enrich};
+use consentry::site::Sites;
+use consentry::spool::encode;
+
+const NOW: i64 = 1_763_848_800_000;
+const ROUNDS: usize = 15;
+const EVENTS_A_ROUND: usize = 2_000;
+const AGENT: &str =
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36";
+
+fn submission(body: &str, headers: &[(&str, &str)]) -> Submission {
+    let mut request =
+        http::Request::post("/v1/events").header("content-type", "application/json").header("user-agent", AGENT);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(http_body_util::Full::new(bytes::Bytes::from(body.to_owned()))).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let limits = Limits::new(&File::default());
+    runtime.block_on(accept::receive(request, "203.0.113.7".parse().unwrap(), NOW, &limits)).unwrap()
+}
+
+/// A body of `EVENTS_A_ROUND` / 2 events as the tracker sends them.
+fn body() -> String {
+    let event = |number: usize| {
+        format!(
+            r#"{{"type":"pageview","id":"018f3c5e7b1a7c3e8d2f{number:012}","ts":{NOW},"page_id":"9f3c5e7b1a7c3e8d",
+            "url":"https://shop.example/p/{number}?utm_source=news&utm_medium=email","referrer":"https://www.google.com/","title":"Blue shoes"}}"#
+        )
+    };
+    let events: Vec<String> = (0..EVENTS_A_ROUND / 2).map(event).collect();
+    format!(
+        r#"{{"site":"demo","sent_at":{NOW},"consent":{{"analytics":true}},"context":{{"screen":{{"w":1440,"h":900}},"viewport":{{"w":1200,"h":800}},
+        "language":"en-GB","timezone":"Europe/Madrid","visit":{{"id":"0a1b2c3d4e5f","started_at":{NOW}}}}},"events":[{}]}}"#,
+        events.join(",")
+    )
+}
+
+/// Prints the median of `round`, which does `count` events and gives the nanoseconds it took.
+fn measure(what: &str, count: usize, mut round: impl FnMut() -> u128) {
+    round();
+    let mut rounds: Vec<u128> = (0..ROUNDS).map(|_| round() / count as u128).collect();
+    rounds.sort_unstable();
+    println!("{what:<44} {:>6} ns an event (min {}, max {})", rounds[ROUNDS / 2], rounds[0], rounds[ROUNDS - 1]);
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, u128) {
+    let begun = Instant::now();
+    let made = work();
+    (made, begun.elapsed().as_nanos())
+}
+
+fn gate_alone(what: &str, sites: &Sites, body: &str, headers: &[(&str, &str)]) {
+    let submission = submission(body, headers);
+    let count = beacon::read(&submission, sites).unwrap().count();
+    measure(what, count, || {
+        let beacons: Vec<_> = beacon::read(&submission, sites).unwrap().map(Result::unwrap).collect();
+        timed(|| beacons.into_iter().for_each(|beacon| drop(black_box(gate(beacon))))).1
+    });
+}
+
+fn main() {
+    // `cargo test --benches` only wants to see it start.
+    if std::env::args().any(|arg| arg == "--test") {
+        return;
+    }
+    let sites = File::default().resolve().unwrap().sites;
+    let dir = tempfile::tempdir().unwrap();
+    let salts = Salts::open(dir.path(), vec!["demo".into()], NOW).unwrap();
+    let rules = include_str!(concat!(env!("OUT_DIR"), "/uap_regexes.json"));
+    let agents = Agents::from_json(rules, 1024).unwrap();
+    let body = body();
+    let submission = submission(&body, &[]);
+    let count = EVENTS_A_ROUND / 2;
+    let keys = salts.keys(NOW).unwrap();
+    println!("{} bytes of JSON an event", body.len() / count);
+
+    let read = || beacon::read(&submission, &sites).unwrap();
+    measure("beacon: parse and check", count, || timed(|| read().for_each(|beacon| drop(black_box(beacon)))).1);
+    gate_alone("consent: gate, payload only", &sites, &body, &[]);
+    let consented = || read().map(|beacon| gate(beacon.unwrap()).unwrap()).collect::<Vec<_>>();
+    measure("deidentify: scrub", count, || {
+        let events = consented();
+        timed(|| events.into_iter().for_each(|event| drop(black_box(scrub(event))))).1
+    });
+    measure("deidentify: pseudonyms", count, || {
+        let events: Vec<_> = consented().into_iter().map(|event| scrub(event).unwrap()).collect();
+        timed(|| events.into_iter().for_each(|event| drop(black_box(pseudonymise(event, &keys))))).1
+    });
+    let pseudonymous =
+        || consented().into_iter().map(|event| pseudonymise(scrub(event).unwrap(), &keys).unwrap()).collect::<Vec<_>>();
+    measure("enrich", count, || {
+        let events = pseudonymous();
+        timed(|| events.into_iter().for_each(|event| drop(black_box(enrich(event, &agents))))).1
+    });
+    measure("spool: encode", count, || {
+        let rows: Vec<_> = pseudonymous().into_iter().map(|event| enrich(event, &agents)).collect();
+        let mut out = Vec::with_capacity(1 << 20);
+        timed(|| rows.iter().for_each(|row| encode(row, black_box(&mut out)))).1
+    });
+    measure("all of it", count, || {
+        let mut out = Vec::with_capacity(1 << 20);
+        timed(|| {
+            for beacon in read() {
+                let event = pseudonymise(scrub(gate(beacon.unwrap()).unwrap()).unwrap(), &keys).unwrap();
+                encode(&enrich(event, &agents), &mut out);
+            }
+            black_box(out.len())
+        })
+        .1
+    });
+}
