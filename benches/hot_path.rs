@@ -17,12 +17,12 @@ use consentry::spool::encode;
 const NOW: i64 = 1_763_848_800_000;
 const ROUNDS: usize = 15;
 const EVENTS_A_ROUND: usize = 2_000;
-const AGENT: &str =
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36";
+const AGENT: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36";
 
 fn submission(body: &str, headers: &[(&str, &str)]) -> Submission {
-    let mut request =
-        http::Request::post("/v1/events").header("content-type", "application/json").header("user-agent", AGENT);
+    let mut request = http::Request::post("/v1/events")
+        .header("content-type", "application/json")
+        .header("user-agent", AGENT);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -53,7 +53,12 @@ fn measure(what: &str, count: usize, mut round: impl FnMut() -> u128) {
     round();
     let mut rounds: Vec<u128> = (0..ROUNDS).map(|_| round() / count as u128).collect();
     rounds.sort_unstable();
-    println!("{what:<44} {:>6} ns an event (min {}, max {})", rounds[ROUNDS / 2], rounds[0], rounds[ROUNDS - 1]);
+    println!(
+        "{what:<44} {:>6} ns an event (min {}, max {})",
+        rounds[ROUNDS / 2],
+        rounds[0],
+        rounds[ROUNDS - 1]
+    );
 }
 
 fn timed<T>(work: impl FnOnce() -> T) -> (T, u128) {
@@ -88,7 +93,9 @@ fn main() {
     println!("{} bytes of JSON an event", body.len() / count);
 
     let read = || beacon::read(&submission, &sites).unwrap();
-    measure("beacon: parse and check", count, || timed(|| read().for_each(|beacon| drop(black_box(beacon)))).1);
+    measure("beacon: parse and check", count, || {
+        timed(|| read().for_each(|beacon| drop(black_box(beacon)))).1
+    });
     gate_alone("consent: gate, payload only", &sites, &body, &[]);
     let consented = || read().map(|beacon| gate(beacon.unwrap()).unwrap()).collect::<Vec<_>>();
     measure("deidentify: scrub", count, || {
@@ -99,8 +106,12 @@ fn main() {
         let events: Vec<_> = consented().into_iter().map(|event| scrub(event).unwrap()).collect();
         timed(|| events.into_iter().for_each(|event| drop(black_box(pseudonymise(event, &keys))))).1
     });
-    let pseudonymous =
-        || consented().into_iter().map(|event| pseudonymise(scrub(event).unwrap(), &keys).unwrap()).collect::<Vec<_>>();
+    let pseudonymous = || {
+        consented()
+            .into_iter()
+            .map(|event| pseudonymise(scrub(event).unwrap(), &keys).unwrap())
+            .collect::<Vec<_>>()
+    };
     measure("enrich", count, || {
         let events = pseudonymous();
         timed(|| events.into_iter().for_each(|event| drop(black_box(enrich(event, &agents))))).1

@@ -22,3 +22,19 @@ DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT site, minute, outcome, reason, sum(count) AS count
 FROM consentry.ledger
 GROUP BY site, minute, outcome, reason;
+
+-- How much is missing, by hour of receipt: what became of the events that were valid.
+CREATE OR REPLACE VIEW report.consent
+DEFINER = CURRENT_USER SQL SECURITY DEFINER
+AS SELECT
+    site,
+    toStartOfHour(minute) AS hour,
+    sumIf(count, outcome = 'stored') AS kept,
+    sumIf(count, reason = 'consent_denied') AS denied,
+    sumIf(count, reason = 'consent_vetoed') AS vetoed,
+    sumIf(count, reason = 'consent_absent') AS absent,
+    sumIf(count, reason = 'consent_malformed') AS malformed,
+    kept / (kept + denied + vetoed + absent + malformed) AS consent_rate
+FROM consentry.ledger
+WHERE site != ''
+GROUP BY site, hour;

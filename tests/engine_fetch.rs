@@ -9,8 +9,8 @@ use std::time::Duration;
 use consentry::store::engine::fetch_from;
 use engine_support::*;
 
+/// Not a test by itself: the collector that another test starts, and kills while it fetches.
 #[tokio::test]
-#[ignore = "the collector that another test kills while it fetches"]
 async fn helper_fetches() {
     if std::env::var_os(HELPER_DIR).is_none() {
         return;
@@ -119,6 +119,7 @@ fn a_failing_npm_is_quoted_and_a_missing_one_has_three_ways_out() {
 #[cfg_attr(not(target_arch = "x86_64"), ignore = "no package for this architecture")]
 fn two_that_fetch_at_once_fetch_once() {
     if std::env::var_os("ENGINE_TEST_FETCH").is_none() {
+        println!("skipped: two_that_fetch_at_once_fetch_once: set ENGINE_TEST_FETCH=1 to download 170 MB");
         return;
     }
     let dir = tempfile::tempdir().unwrap();

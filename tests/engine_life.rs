@@ -11,8 +11,8 @@ use std::time::Duration;
 use consentry::store::engine::{Engine, EngineError, Program, State, read_access};
 use engine_support::*;
 
+/// Not a test by itself: the collector that another test starts and kills.
 #[tokio::test]
-#[ignore = "the collector that another test kills"]
 async fn helper_holds_an_engine() {
     let Some(dir) = std::env::var_os(HELPER_DIR) else { return };
     let engine = started(Path::new(&dir)).await;

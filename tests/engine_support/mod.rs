@@ -99,7 +99,7 @@ pub(crate) fn within(limit: Duration, what: &str, mut happens: impl FnMut() -> b
 /// This test binary as another process that runs the named helper.
 pub(crate) fn helper(name: &str, dir: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([name, "--exact", "--ignored", "--nocapture"]).env(HELPER_DIR, dir);
+    command.args([name, "--exact", "--nocapture"]).env(HELPER_DIR, dir);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     command
 }
