@@ -154,6 +154,7 @@ pub async fn run(
                 }
             }
             _ = &mut shipping => return Err(RunError::Task("shipping")),
+            () = spool.ended() => return Err(RunError::Task("the spool")),
         }
     }
     tracing::info!("stopping: finishing requests");

@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 pub use codec::{StoredRow, encode};
 pub use segment::{Contents, Line, NotASegment, Record, read};
@@ -164,6 +164,17 @@ struct Shared {
     /// Complete segments, oldest first.
     sealed: Mutex<VecDeque<Sealed>>,
     changed: Notify,
+    /// Set when the writer has ended, however it ended.
+    ended: watch::Sender<bool>,
+}
+
+/// Tells of the writer's end, also when that is a panic.
+struct AtTheEnd(Arc<Shared>);
+
+impl Drop for AtTheEnd {
+    fn drop(&mut self) {
+        self.0.ended.send_replace(true);
+    }
 }
 
 impl Shared {
@@ -217,6 +228,7 @@ impl Spool {
             bytes_max: settings.spool_bytes_max,
             sealed: Mutex::default(),
             changed: Notify::new(),
+            ended: watch::Sender::new(false),
         });
         let mut recovered = Recovered::default();
         let ids_since_ms = now_ms.saturating_sub(seen.window_ms());
@@ -236,7 +248,11 @@ impl Spool {
         }
         let (commands, inbox) = mpsc::sync_channel(QUEUE_REQUESTS_MAX);
         let writer = writer::Writer::new(dir, settings, clock, seen, shared.clone(), telemetry);
-        std::thread::Builder::new().name("spool".into()).spawn(move || writer.run(&inbox))?;
+        let end = AtTheEnd(shared.clone());
+        std::thread::Builder::new().name("spool".into()).spawn(move || {
+            let _end = end;
+            writer.run(&inbox);
+        })?;
         Ok((Self { shared, commands }, recovered))
     }
 
@@ -270,6 +286,11 @@ impl Spool {
     /// Completes the segment that is growing and ends the writer. Everything after this is refused.
     pub async fn close(&self) {
         self.command(Command::Close).await;
+    }
+
+    /// Done when the writer has ended: after [`Spool::close`], or by a fault that nothing can be made durable after.
+    pub async fn ended(&self) {
+        let _ = self.shared.ended.subscribe().wait_for(|&ended| ended).await;
     }
 
     async fn command(&self, command: impl FnOnce(oneshot::Sender<()>) -> Command) {
