@@ -67,6 +67,41 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, u128) {
     (made, begun.elapsed().as_nanos())
 }
 
+fn site_with(consent: &str) -> Sites {
+    let text = format!("[[site]]\nid = \"demo\"\n{consent}");
+    let file: File = toml::from_str(&text).unwrap();
+    std::sync::Arc::into_inner(file.resolve().unwrap().sites).unwrap()
+}
+
+/// A TC string with 1,550 vendors as a bit field, all purposes, vendor 755 among them.
+fn tc_string() -> String {
+    use base64::Engine as _;
+    let now_ds = u64::try_from(NOW / 100).unwrap() - 36_000;
+    let mut bits: Vec<bool> = Vec::new();
+    let mut put = |width: u32, value: u64| bits.extend((0..width).rev().map(|bit| value >> bit & 1 == 1));
+    for (width, value) in
+        [(6, 2), (36, now_ds), (36, now_ds), (12, 300), (12, 1), (6, 1), (12, 134), (12, 200), (6, 4)]
+    {
+        put(width, value);
+    }
+    put(2, 0b10); // service specific, standard texts
+    put(12, 0);
+    put(24, 0xffff_ff00_0000 >> 24);
+    put(24, 0);
+    put(13, 0b0_000011_000100);
+    put(17, 1550 << 1);
+    for vendor in 1..=1550_u64 {
+        put(1, u64::from(vendor == 755 || vendor % 3 == 0));
+    }
+    put(17, 0);
+    put(12, 0);
+    let bytes: Vec<u8> = bits
+        .chunks(8)
+        .map(|eight| eight.iter().enumerate().fold(0, |byte, (at, &bit)| byte | u8::from(bit) << (7 - at)))
+        .collect();
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
+
 fn gate_alone(what: &str, sites: &Sites, body: &str, headers: &[(&str, &str)]) {
     let submission = submission(body, headers);
     let count = beacon::read(&submission, sites).unwrap().count();
@@ -97,6 +132,10 @@ fn main() {
         timed(|| read().for_each(|beacon| drop(black_box(beacon)))).1
     });
     gate_alone("consent: gate, payload only", &sites, &body, &[]);
+    let tcf = site_with("[site.consent]\nadapters = [\"tcf\"]\n[site.consent.tcf]\nvendor_id = 755\n");
+    let tc = tc_string();
+    let with_tc = body.replace("\"analytics\":true", &format!("\"tcf\":\"{tc}\""));
+    gate_alone(&format!("consent: gate, a TC string of {} bytes", tc.len()), &tcf, &with_tc, &[]);
     let consented = || read().map(|beacon| gate(beacon.unwrap()).unwrap()).collect::<Vec<_>>();
     measure("deidentify: scrub", count, || {
         let events = consented();

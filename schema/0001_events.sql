@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS consentry.events
     visit             UInt64 COMMENT 'keyed hash of the browser''s visit id; 0: stitched from visitor and time' CODEC(ZSTD(1)),
     subject           UInt128 COMMENT 'keyed hash of a subject''s token; 0: none' CODEC(ZSTD(1)),
     consent_basis     LowCardinality(String) COMMENT 'the signal that granted',
+    policy_version    LowCardinality(String) COMMENT 'the version of the policy that was agreed to, as configured',
     no_share          UInt8 COMMENT '1: kept, and left out of every shared report and export' CODEC(ZSTD(1)),
     bot               UInt8 COMMENT '1: known or likely automation' CODEC(ZSTD(1)),
     host              LowCardinality(String),

@@ -10,6 +10,7 @@ use http_body_util::Full;
 use crate::routes::Reply;
 
 const TRACKER: &str = include_str!(concat!(env!("OUT_DIR"), "/consentry.js"));
+const MANAGERS: &str = include_str!(concat!(env!("OUT_DIR"), "/consentry-managers.js"));
 const DEMO_HTML: &str = include_str!(concat!(env!("OUT_DIR"), "/demo.html"));
 const DEMO_JS: &str = include_str!(concat!(env!("OUT_DIR"), "/demo.js"));
 const DEMO_CSS: &str = include_str!(concat!(env!("OUT_DIR"), "/demo.css"));
@@ -33,6 +34,8 @@ struct Asset {
 #[derive(Debug)]
 pub struct Assets {
     tracker: Asset,
+    /// What the tracker loads where a page names its consent manager.
+    managers: Asset,
     /// Only where there is a site `demo`.
     demo: Option<[Asset; 3]>,
 }
@@ -90,6 +93,7 @@ impl Assets {
     pub fn new(demo: bool) -> Self {
         Self {
             tracker: Asset::new("text/javascript; charset=utf-8", false, 3600, TRACKER),
+            managers: Asset::new("text/javascript; charset=utf-8", false, 3600, MANAGERS),
             demo: demo.then(|| {
                 [
                     Asset::new("text/html; charset=utf-8", true, 0, DEMO_HTML),
@@ -103,6 +107,7 @@ impl Assets {
     fn find(&self, path: &str) -> Option<&Asset> {
         let [page, script, style] = match (&self.demo, path) {
             (_, "/js/consentry.js") => return Some(&self.tracker),
+            (_, "/js/consentry-managers.js") => return Some(&self.managers),
             (Some(demo), _) => demo,
             (None, _) => return None,
         };

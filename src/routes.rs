@@ -21,6 +21,9 @@ use crate::store::State;
 /// An answer, small and whole.
 pub type Reply = Response<Full<Bytes>>;
 
+/// Where a site says that it honours Global Privacy Control (w3c/gpc, section 5).
+const GPC_PATH: &str = "/.well-known/gpc.json";
+
 /// What both addresses share.
 #[derive(Debug)]
 pub struct Routes {
@@ -79,6 +82,9 @@ impl Routes {
             ("/v1/events", &Method::OPTIONS) => self.preflight(request.headers(), request.uri().query()),
             ("/v1/events", _) => not_allowed("POST, OPTIONS"),
             ("/v1/pixel.gif", _) => not_allowed("GET"),
+            (GPC_PATH, &Method::GET | &Method::HEAD) if self.honours_gpc() => {
+                reply(StatusCode::OK, "application/json", r#"{"gpc":true}"#)
+            }
             (path, &Method::GET | &Method::HEAD) => match self.assets.get(path, request.headers()) {
                 Some(reply) => reply,
                 None => self.health(path, false).unwrap_or_else(|| refuse(Refusal::NotFound)),
@@ -89,6 +95,11 @@ impl Routes {
             _ => refuse(Refusal::NotFound),
         };
         Ok(reply)
+    }
+
+    /// Whether a site says so in its configuration; the gate honours the header in any case.
+    fn honours_gpc(&self) -> bool {
+        self.pipeline.sites.iter().any(|site| site.consent.gpc_json())
     }
 
     async fn events(&self, request: Request<Incoming>, peer: IpAddr) -> Reply {

@@ -16,43 +16,80 @@ fn chromium() -> Option<PathBuf> {
     named.into_iter().chain(usual).find(|path| path.exists())
 }
 
-/// The driver and its one package, beside the build's other files: the source tree stays as it is.
+const NEEDED: [&str; 7] =
+    ["package.json", "package-lock.json", ".npmrc", "demo.mjs", "managers.mjs", "recorder.mjs", "site.mjs"];
+
+/// The driver and its packages, beside the build's other files: the source tree stays as it is.
 fn driver() -> PathBuf {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("web/e2e");
     let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e");
     std::fs::create_dir_all(&to).unwrap();
-    for name in ["package.json", "package-lock.json", ".npmrc", "demo.mjs", "recorder.mjs"] {
+    for name in NEEDED {
         std::fs::copy(from.join(name), to.join(name)).unwrap();
     }
-    if !to.join("node_modules/playwright-core").exists() {
-        let installed = Command::new("npm")
+    let (lock, installed) =
+        (std::fs::read(to.join("package-lock.json")).unwrap(), to.join("node_modules/.installed-lock"));
+    if std::fs::read(&installed).ok().as_ref() != Some(&lock) {
+        let npm = Command::new("npm")
             .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
             .current_dir(&to)
             .output()
             .unwrap();
-        assert!(installed.status.success(), "npm ci: {}", String::from_utf8_lossy(&installed.stderr));
+        assert!(npm.status.success(), "npm ci: {}", String::from_utf8_lossy(&npm.stderr));
+        std::fs::write(installed, lock).unwrap();
     }
     to
 }
 
-#[test]
-fn what_a_browser_sends_becomes_rows() {
+/// One at a time: both tests install into the same place.
+static DRIVER: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+/// Runs a driver's script and gives the JSON that it prints last; `None` where there is no browser.
+fn drive(test: &str, script: &str, args: &[&str]) -> Option<serde_json::Value> {
     let Some(chromium) = chromium() else {
-        println!(
-            "skipped: what_a_browser_sends_becomes_rows: Chromium is not installed (apt-get install chromium)"
-        );
-        return;
+        println!("skipped: {test}: Chromium is not installed (apt-get install chromium)");
+        return None;
     };
-    let collector = Collector::start();
-    let output = Command::new("node")
-        .arg(driver().join("demo.mjs"))
-        .arg(format!("http://{}", collector.public))
-        .env("CHROMIUM", chromium)
-        .output()
-        .unwrap();
+    let driver = {
+        let _one = DRIVER.lock().unwrap();
+        driver()
+    };
+    let output =
+        Command::new("node").arg(driver.join(script)).args(args).env("CHROMIUM", chromium).output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
-    let sent: serde_json::Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    Some(serde_json::from_str(out.lines().last().unwrap()).unwrap())
+}
+
+#[test]
+fn consent_managers_are_believed_click_by_click() {
+    let collector = Collector::start();
+    // The page's own server has the files that the collector serves.
+    let files = tempfile::tempdir().unwrap();
+    for name in ["consentry.js", "consentry-managers.js"] {
+        std::fs::write(files.path().join(name), collector.get(&format!("/js/{name}")).body).unwrap();
+    }
+    let base = format!("http://{}", collector.public);
+    let args = [files.path().to_str().unwrap(), &base];
+    let Some(sent) = drive("consent_managers_are_believed_click_by_click", "managers.mjs", &args) else {
+        return;
+    };
+    println!("{sent}");
+    collector.settle();
+    let accepted = sent["accepted"].as_u64().unwrap();
+    assert!(accepted > 0);
+    assert_eq!(
+        collector.count("consentry.events"),
+        accepted,
+        "what the managers' visitors agreed to, and no more"
+    );
+}
+
+#[test]
+fn what_a_browser_sends_becomes_rows() {
+    let collector = Collector::start();
+    let base = format!("http://{}", collector.public);
+    let Some(sent) = drive("what_a_browser_sends_becomes_rows", "demo.mjs", &[&base]) else { return };
 
     collector.settle();
     for (kind, count) in sent.as_object().unwrap() {

@@ -62,6 +62,51 @@ fn of_a_dropped_event_only_its_count_remains() {
     assert!(found.is_empty(), "{found:?}");
 }
 
+/// Every signal that a site can consult, with a consent manager's identifiers in it.
+#[test]
+fn of_a_consent_managers_cookies_nothing_remains() {
+    let collector = Collector::start_configured(
+        "[[site]]\nid = \"demo\"\norigins = [\"loopback\"]\n[site.consent]\nadapters = [\"payload\", \"tcf\", \"gpp\", \"usp\", \"gcm\", \
+         \"onetrust\", \"trustarc\", \"cookiebot\", \"cookieyes\", \"didomi\", \"klaro\", \"wp_consent\", \"complianz\", \"cookieconsent\"]\n\
+         didomi_purpose = \"analytics\"\nklaro_service = \"consentry\"\n",
+    );
+    let cookies = [
+        "OptanonConsent=consentId=canary-77c&interactionCount=1&groups=C0001%3A1%2CC0002%3A1",
+        "CookieConsent={stamp:'canary-77c',statistics:true,method:'explicit'}",
+        "cookieyes-consent=consentid:canary-77c,consent:yes,action:yes,analytics:yes",
+        "notice_preferences=2:; notice_gdpr_prefs=0,1,2:; cmapi_cookie_privacy=permit 1,2,3; TAsessionID=canary-77c",
+        "euconsent-v2=canary-77c; usprivacy=canary-77c; didomi_token=canary-77c; klaro=canary-77c; cc_cookie=canary-77c",
+    ];
+    let mut expected = 0;
+    for consent in [
+        r#"{"analytics":true}"#,
+        r#"{"analytics":false,"tcf":"canary-77c","gpp":"canary-77c","onetrust":"canary-77c"}"#,
+    ] {
+        for cookie in cookies {
+            let body = format!(
+                r#"{{"site":"demo","type":"pageview","url":"https://shop.example/","consent":{consent}}}"#
+            );
+            let headers = [("content-type", "application/json"), ("cookie", cookie)];
+            let path = "/v1/events?gdpr_consent=canary-77c-query";
+            let with_query = collector.request("POST", path, &headers, body.as_bytes());
+            let without = collector.request("POST", "/v1/events", &headers, body.as_bytes());
+            for answer in [with_query, without] {
+                assert_eq!(answer.status, 202);
+                assert!(!answer.text().contains("canary-77c"));
+                expected += answer.json()["accepted"].as_u64().unwrap();
+            }
+        }
+    }
+    collector.settle();
+    assert_eq!(collector.count("consentry.events"), expected);
+    assert_eq!(expected, 4, "payload, beside four managers that agree and one whose cookies cannot be read");
+    assert!(!collector.get_admin("/metrics").text().contains("canary-77c"));
+    for path in files(collector.dir.path()) {
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        assert!(memchr::memmem::find(&bytes, b"canary-77c").is_none(), "{}", path.display());
+    }
+}
+
 #[test]
 fn of_a_kept_event_no_identifier_remains() {
     let collector = Collector::start();

@@ -57,6 +57,22 @@ fn how_much_is_missing_can_be_read_by_hour() {
 }
 
 #[test]
+fn global_privacy_control_is_said_to_be_honoured_where_configured() {
+    let silent = Collector::start();
+    assert_eq!(silent.get("/.well-known/gpc.json").status, 404);
+    let saying =
+        Collector::start_configured(&format!("{CONFIG}gpc_json = true\npolicy_version = \"2026-11\"\n"));
+    let answer = saying.get("/.well-known/gpc.json");
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+    assert_eq!(answer.json()["gpc"], true);
+
+    send(&saying, "/", 1, true, false);
+    saying.settle();
+    let kept = saying.sql("SELECT consent_basis, policy_version FROM consentry.events");
+    assert_eq!(kept, "payload\t2026-11");
+}
+
+#[test]
 fn a_preflight_leaves_no_trace() {
     let collector = Collector::start_configured(CONFIG);
     let before = collector.get_admin("/metrics").text();

@@ -1,6 +1,7 @@
 /**
- * Builds what the collector embeds: the tracker, the demo page, the user agent patterns, the list of storage keys.
- * `node build.mjs [OUT]` writes into OUT (default: dist beside this file) and fails when the tracker is over its budget.
+ * Builds what the collector embeds: the tracker, its second file for consent managers, the demo page, the user agent
+ * patterns, the list of storage keys.
+ * `node build.mjs [OUT]` writes into OUT (default: dist beside this file) and fails when a script is over its budget.
  */
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -13,6 +14,8 @@ import { minify } from 'terser';
 
 /** What a page pays for the tracker, compressed, web-vitals included. */
 const TRACKER_GZIP_BYTES_MAX = 4096;
+/** What a page with `data-consent` pays on top, whichever managers it names. */
+const MANAGERS_GZIP_BYTES_MAX = 3072;
 
 const web = dirname(fileURLToPath(import.meta.url));
 const out = resolve(process.argv[2] ?? join(web, 'dist'));
@@ -39,9 +42,10 @@ const slimVitals = {
   },
 };
 
-const buildTracker = async () => {
+/** Returns the classic script that `source` becomes; names of properties that match `mangled` are shortened. */
+const buildScript = async ({ name, source, plugins = [], mangled, preamble, gzipBytesMax }) => {
   const bundled = await build({
-    entryPoints: [join(web, 'src/tracker.ts')],
+    entryPoints: [join(web, source)],
     absWorkingDir: web,
     bundle: true,
     write: false,
@@ -49,21 +53,20 @@ const buildTracker = async () => {
     target: 'es2020',
     legalComments: 'none',
     logLevel: 'warning',
-    plugins: [slimVitals],
+    plugins,
     tsconfigRaw: { compilerOptions: { useDefineForClassFields: false } },
   });
   const { code } = await minify(bundled.outputFiles[0].text, {
     ecma: 2020,
     toplevel: true,
     compress: { passes: 3, unsafe_arrows: true, pure_getters: true },
-    // Names inside web-vitals alone: nothing of the kind is in an event or in the DOM.
-    mangle: { toplevel: true, properties: { regex: /^(_.*|onHidden|firstHiddenTime|reportAllChanges)$/ } },
-    format: { preamble: '/* consentry-js 0.1.0, with web-vitals by Google LLC (Apache-2.0) */' },
+    mangle: { toplevel: true, properties: mangled ? { regex: mangled } : false },
+    format: { preamble },
   });
   const bytes = gzipSync(code, { level: 9 }).length;
-  console.log(`consentry.js: ${code.length} bytes, ${bytes} gzip (budget ${TRACKER_GZIP_BYTES_MAX})`);
-  if (bytes > TRACKER_GZIP_BYTES_MAX) throw new Error(`consentry.js is ${bytes - TRACKER_GZIP_BYTES_MAX} bytes over`);
-  return code;
+  console.log(`${name}: ${code.length} bytes, ${bytes} gzip (budget ${gzipBytesMax})`);
+  if (bytes > gzipBytesMax) throw new Error(`${name} is ${bytes - gzipBytesMax} bytes over`);
+  await writeFile(join(out, name), code);
 };
 
 /** The collector's build reads JSON, which serde has; YAML would be one more crate. */
@@ -82,7 +85,21 @@ const storageKeys = async () => {
 
 const main = async () => {
   await mkdir(out, { recursive: true });
-  await writeFile(join(out, 'consentry.js'), await buildTracker());
+  await buildScript({
+    name: 'consentry.js',
+    source: 'src/tracker.ts',
+    plugins: [slimVitals],
+    // Names inside web-vitals alone: nothing of the kind is in an event or in the DOM.
+    mangled: /^(_.*|onHidden|firstHiddenTime|reportAllChanges)$/,
+    preamble: '/* consentry-js 0.1.0, with web-vitals by Google LLC (Apache-2.0) */',
+    gzipBytesMax: TRACKER_GZIP_BYTES_MAX,
+  });
+  await buildScript({
+    name: 'consentry-managers.js',
+    source: 'src/managers.ts',
+    preamble: '/* consentry-js 0.1.0, consent managers */',
+    gzipBytesMax: MANAGERS_GZIP_BYTES_MAX,
+  });
   await writeFile(join(out, 'uap_regexes.json'), await userAgentPatterns());
   await writeFile(join(out, 'storage_keys.json'), await storageKeys());
   await copyFile(join(web, 'demo/index.html'), join(out, 'demo.html'));

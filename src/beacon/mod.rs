@@ -7,6 +7,7 @@ mod event;
 mod field;
 mod pixel;
 mod reject;
+mod said;
 mod time;
 mod wire;
 
@@ -18,54 +19,20 @@ pub use event::{
 };
 pub use pixel::GIF;
 pub use reject::RejectCode;
+pub use said::{Choice, PayloadConsent, Said, Signals, WireConsent};
 pub use time::{AGE_MS_MAX, FUTURE_MS_MAX, Time};
-pub use wire::{Choice, EVENTS_PER_BODY_MAX, PROPS_MAX, WireConsent};
+pub use wire::{EVENTS_PER_BODY_MAX, PROPS_MAX};
 
 use crate::accept::{Form, Refusal, Submission};
 use crate::site::{Site, Sites};
 use field::{Field, Text};
 use wire::{Events, Root, WireEvent};
 
-/// What an event says of consent in its own payload.
-#[derive(Debug, Clone, Copy)]
-pub enum PayloadConsent {
-    /// Nothing, nor does the body around it.
-    Silent,
-    /// This.
-    Says(WireConsent),
-    /// Something that cannot be read.
-    Unreadable,
-}
-
-fn said(field: &Field<WireConsent>) -> PayloadConsent {
-    match field {
-        Field::Absent => PayloadConsent::Silent,
-        Field::Value(consent) => PayloadConsent::Says(*consent),
-        Field::Wrong => PayloadConsent::Unreadable,
-    }
-}
-
-impl PayloadConsent {
-    /// Both of two that are said in the same breath; where they disagree, neither can be believed.
-    fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Unreadable, _) | (_, Self::Unreadable) => Self::Unreadable,
-            (Self::Silent, one) | (one, Self::Silent) => one,
-            (Self::Says(mut one), Self::Says(other)) => {
-                if let Some(choice) = other.analytics {
-                    one.add(choice);
-                }
-                Self::Says(one)
-            }
-        }
-    }
-}
-
 /// One event of one site, read but not yet consented to. Made by [`read`] alone.
 #[derive(Debug)]
 pub struct Beacon<'a> {
     timed: Timed<'a>,
-    consent: PayloadConsent,
+    consent: PayloadConsent<'a>,
     around: Around<'a>,
 }
 
@@ -82,8 +49,8 @@ pub struct Timed<'a> {
 
 impl<'a> Beacon<'a> {
     /// What its payload says of consent.
-    pub fn consent(&self) -> PayloadConsent {
-        self.consent
+    pub fn consent(&self) -> &PayloadConsent<'a> {
+        &self.consent
     }
 
     /// Where it came in.
@@ -211,7 +178,7 @@ struct Reader<'a> {
     /// The envelope's `site`, else the query's; `None`: neither.
     site: Field<Text<'a>>,
     /// What envelope and context say for events that say nothing themselves.
-    consent: PayloadConsent,
+    consent: PayloadConsent<'a>,
     context: Field<Box<WireEvent<'a>>>,
     skew_ms: i64,
     sent_at_wrong: bool,
@@ -230,13 +197,14 @@ impl<'a> Reader<'a> {
             Field::Absent => (None, false),
             Field::Wrong => (None, true),
         };
+        let consent = PayloadConsent::of(&root.own.consent);
         Self {
             submission,
             sites,
             site,
             consent: match &root.context {
-                Field::Value(context) => said(&root.own.consent).and(said(&context.consent)),
-                _ => said(&root.own.consent),
+                Field::Value(context) => consent.and(PayloadConsent::of(&context.consent)),
+                _ => consent,
             },
             context: root.context,
             skew_ms: time::skew_ms(sent_at, submission.received_at_ms()),
@@ -271,8 +239,8 @@ impl<'a> Reader<'a> {
         if self.sent_at_wrong {
             return Err(rejected(RejectCode::FieldType("sent_at")));
         }
-        let consent = match said(&wire.consent) {
-            PayloadConsent::Silent => self.consent,
+        let consent = match PayloadConsent::of(&wire.consent) {
+            PayloadConsent::Silent => self.consent.clone(),
             own => own,
         };
         let (event, ts) = event::check(wire).map_err(rejected)?;

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use super::field::{Field, Leaf};
+use super::said::{Choice, WireConsent};
 use super::time::Time;
-use super::wire::{Choice, Root, WireConsent};
+use super::wire::Root;
 
 /// A transparent GIF of 1 x 1 pixel.
 pub const GIF: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
@@ -15,7 +16,7 @@ pub(super) fn read<'a>(query: &'a str, referer: Option<&'a str>) -> Root<'a> {
     let mut root = Root::default();
     let event = &mut root.own;
     event.kind.set(Field::Value(Cow::Borrowed("pageview")));
-    let mut consent: Option<WireConsent> = None;
+    let mut consent: Option<WireConsent<'_>> = None;
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         let choice = match name.as_ref() {
             "site" => {

@@ -53,10 +53,15 @@ fn one(fields: &str) -> String {
     json(&body).unwrap().remove(0)
 }
 
-fn consent(body: &str) -> PayloadConsent {
+/// What the first event says of consent; without a payload's consent there is nothing, and an unreadable one is `Err`.
+fn consent<T: Default>(body: &str, of: impl Fn(&WireConsent<'_>) -> T) -> Result<T, ()> {
     let sites = File::default().resolve().unwrap().sites;
     let submission = submission(body.as_bytes(), "/v1/events");
-    read(&submission, &sites).unwrap().next().unwrap().unwrap().consent()
+    match read(&submission, &sites).unwrap().next().unwrap().unwrap().consent() {
+        PayloadConsent::Silent => Ok(T::default()),
+        PayloadConsent::Says(consent) => Ok(of(consent)),
+        PayloadConsent::Unreadable => Err(()),
+    }
 }
 
 #[test]
@@ -161,11 +166,7 @@ fn consent_is_the_events_own_or_the_bodys() {
     use Choice::{Denied, Granted, Malformed};
     let event = |consent: &str| format!(r#"{{"type":"pageview","url":"https://shop.example/"{consent}}}"#);
     let envelope = |outer: &str, own: &str| format!(r#"{{"site":"demo"{outer},"events":[{}]}}"#, event(own));
-    let says = |body: String| match consent(&body) {
-        PayloadConsent::Says(consent) => consent.analytics,
-        PayloadConsent::Silent => None,
-        PayloadConsent::Unreadable => Some(Malformed),
-    };
+    let says = |body: String| consent(&body, |consent| consent.analytics).unwrap_or(Some(Malformed));
     let yes = r#","consent":{"analytics":true}"#;
     let no = r#","consent":{"analytics":"denied"}"#;
     assert_eq!(says(envelope(yes, "")), Some(Granted));
@@ -217,6 +218,69 @@ fn consent_is_the_events_own_or_the_bodys() {
 }
 
 #[test]
+fn a_signal_is_text_or_malformed_and_no_fault_of_its_neighbours() {
+    let said = |body: &str| {
+        consent(body, |consent| {
+            let signals = consent.signals.as_deref().cloned().unwrap_or_default();
+            let word = |said: &Said<'_>| match said {
+                Said::Nothing => "-".to_owned(),
+                Said::Text(text) => text.to_string(),
+                Said::Malformed => "!".to_owned(),
+            };
+            (word(&signals.tcf), word(&signals.usp), signals.gcm, consent.analytics)
+        })
+        .unwrap()
+    };
+    let one = |fields: &str| {
+        said(&format!(
+            r#"{{"site":"demo","type":"pageview","url":"https://shop.example/","consent":{{{fields}}}}}"#
+        ))
+    };
+    let yes = Some(Choice::Granted);
+    let silent = || ("-".to_owned(), "-".to_owned(), None, yes);
+    assert_eq!(one(r#""analytics":true"#), silent());
+    assert_eq!(one(r#""analytics":true,"other":{"tcf":"x"}"#), silent());
+    assert_eq!(
+        one(r#""analytics":true,"tcf":"a","usp":"b","gcm":{"analytics_storage":"denied","ad_storage":7}"#),
+        ("a".into(), "b".into(), Some(Choice::Denied), yes)
+    );
+    for odd in ["null", "7", "true", "[\"a\"]", "{}"] {
+        assert_eq!(
+            one(&format!(r#""analytics":true,"tcf":{odd},"usp":"b""#)),
+            ("!".into(), "b".into(), None, yes),
+            "{odd}"
+        );
+    }
+    assert_eq!(one(r#""tcf":"a","\u0074cf":"\u0061""#).0, "a", "twice the same");
+    assert_eq!(one(r#""tcf":"a","tcf":"b""#).0, "!");
+    for odd in ["null", "7", r#""granted""#, r#"{"analytics_storage":true}"#, r#"{"analytics_storage":null}"#]
+    {
+        assert_eq!(one(&format!(r#""gcm":{odd}"#)).2, Some(Choice::Malformed), "{odd}");
+    }
+    assert_eq!(one(r#""gcm":{}"#).2, None);
+    let twice = r#""gcm":{"analytics_storage":"granted","analytics_storage":"denied"}"#;
+    assert_eq!(one(twice).2, Some(Choice::Malformed));
+}
+
+#[test]
+fn envelope_and_context_speak_together_and_an_event_for_itself() {
+    let tcf = |envelope: &str, context: &str, own: &str| {
+        let body = format!(
+            r#"{{"site":"demo"{envelope},"context":{{"language":"en"{context}}},
+            "events":[{{"type":"pageview","url":"https://shop.example/"{own}}}]}}"#
+        );
+        consent(&body, |consent| format!("{:?}", consent.signals.as_ref().map(|signals| &signals.tcf)))
+            .unwrap()
+    };
+    let (a, b) = (r#","consent":{"tcf":"a"}"#, r#","consent":{"tcf":"b","usp":"1YNN"}"#);
+    assert_eq!(tcf(a, "", ""), "Some([redacted])");
+    assert_eq!(tcf(a, a, ""), "Some([redacted])");
+    assert_eq!(tcf(a, b, ""), "Some(Malformed)");
+    assert_eq!(tcf(a, b, a), "Some([redacted])");
+    assert_eq!(tcf(a, "", r#","consent":{}"#), "None", "what the event says replaces all of it");
+}
+
+#[test]
 fn one_bad_line_does_not_spoil_the_others() {
     let good = r#"{"site":"demo","type":"pageview","url":"https://shop.example/"}"#;
     assert_eq!(
@@ -238,7 +302,8 @@ fn a_pixel_is_a_page_view() {
 #[test]
 fn nothing_that_identifies_is_printed_by_debug() {
     let body = r#"{"site":"demo","type":"pageview","url":"https://canary.example/","id":"canary","referrer":"https://canary.example",
-        "visit":{"id":"canary"},"subject":"canary","prev_url":"https://canary.example"}"#;
+        "visit":{"id":"canary"},"subject":"canary","prev_url":"https://canary.example",
+        "consent":{"tcf":"canary","onetrust":"canary","didomi":"canary"}}"#;
     let sites = File::default().resolve().unwrap().sites;
     let submission = submission(body.as_bytes(), "/v1/events");
     let beacon = read(&submission, &sites).unwrap().next().unwrap().unwrap();

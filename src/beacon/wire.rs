@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use serde::de::{MapAccess, SeqAccess};
 
 use super::field::{Field, Key, Leaf, Skip, Text};
+use super::said::WireConsent;
 use super::time::Time;
 
 /// Most events that one body may hold.
@@ -69,7 +70,7 @@ wire_object! {
         prev_url "prev_url": Text<'a>,
         visit "visit": WireVisit<'a>,
         subject "subject": Text<'a>,
-        consent "consent": WireConsent,
+        consent "consent": WireConsent<'a>,
         screen "screen": WireSize<'a>,
         viewport "viewport": WireSize<'a>,
         language "language": Text<'a>,
@@ -133,91 +134,6 @@ wire_object! {
         line "line": f64,
         column "column": f64,
         handled "handled": bool,
-    }
-}
-
-/// What the payload says of consent to analytics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Choice {
-    /// `true`, `"granted"`, `1`.
-    Granted,
-    /// `false`, `"denied"`, `0`.
-    Denied,
-    /// Anything else, `null` too; or two that disagree.
-    Malformed,
-}
-
-impl<'de> Leaf<'de> for Choice {
-    fn from_borrowed(text: &'de str) -> Option<Self> {
-        Some(match text {
-            "granted" => Self::Granted,
-            "denied" => Self::Denied,
-            _ => Self::Malformed,
-        })
-    }
-    fn from_owned(text: String) -> Option<Self> {
-        // Written with escapes it is still the same word.
-        Some(match text.as_str() {
-            "granted" => Self::Granted,
-            "denied" => Self::Denied,
-            _ => Self::Malformed,
-        })
-    }
-    fn from_number(_number: f64) -> Option<Self> {
-        Some(Self::Malformed)
-    }
-    fn from_integer(number: i64) -> Option<Self> {
-        Some(match number {
-            1 => Self::Granted,
-            0 => Self::Denied,
-            _ => Self::Malformed,
-        })
-    }
-    fn from_bool(value: bool) -> Option<Self> {
-        Some(if value { Self::Granted } else { Self::Denied })
-    }
-    fn from_null() -> Field<Self> {
-        Field::Value(Self::Malformed)
-    }
-}
-
-/// `consent`, reduced to enums as it is read.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct WireConsent {
-    /// `consent.analytics`.
-    pub analytics: Option<Choice>,
-}
-
-impl WireConsent {
-    /// Takes one more word on analytics; two that disagree are malformed.
-    pub(super) fn add(&mut self, choice: Choice) {
-        self.analytics = match self.analytics {
-            None => Some(choice),
-            Some(before) if before == choice => Some(choice),
-            Some(_) => Some(Choice::Malformed),
-        };
-    }
-}
-
-impl<'de> Leaf<'de> for WireConsent {
-    fn from_null() -> Field<Self> {
-        // Somebody meant to say something and did not: not the same as silence.
-        Field::Wrong
-    }
-    fn from_map<A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
-        let mut consent = Self::default();
-        while let Some(Key(key)) = map.next_key()? {
-            match key.as_ref() {
-                "analytics" => match map.next_value::<Field<Choice>>()? {
-                    Field::Value(choice) => consent.add(choice),
-                    _ => consent.add(Choice::Malformed),
-                },
-                _ => {
-                    map.next_value::<Skip>()?;
-                }
-            }
-        }
-        Ok(Some(consent))
     }
 }
 

@@ -1,18 +1,48 @@
-//! `consent.analytics` of the payload.
+//! The payload: `consent` of an event, or of the body around it.
 
-use crate::beacon::{Choice, PayloadConsent};
+use crate::beacon::{PayloadConsent, Said};
 
-use super::Reading;
+use super::reader::Reader;
+use super::{Basis, Heard, Reading, gcm};
 
-pub(super) fn read(consent: PayloadConsent) -> Reading {
-    match consent {
-        PayloadConsent::Silent => Reading::Nothing,
-        PayloadConsent::Unreadable => Reading::Malformed,
-        PayloadConsent::Says(consent) => match consent.analytics {
-            None => Reading::Nothing,
-            Some(Choice::Granted) => Reading::Grant,
-            Some(Choice::Denied) => Reading::Deny,
-            Some(Choice::Malformed) => Reading::Malformed,
-        },
+const SIGNALS: usize = Basis::ALL.len();
+
+/// Reads each signal that the site consults.
+pub(super) fn read(consent: &PayloadConsent<'_>, reader: &Reader<'_>) -> [Heard; SIGNALS] {
+    let mut heard = [(None, Reading::Nothing); SIGNALS];
+    let consent = match consent {
+        PayloadConsent::Silent => return heard,
+        // Whatever it was meant to say, it was meant for a signal that counts.
+        PayloadConsent::Unreadable => return [(None, Reading::Malformed); SIGNALS],
+        PayloadConsent::Says(consent) => consent,
+    };
+    let mut hear = |basis: Basis, read: &dyn Fn() -> Reading| {
+        if reader.rules.reads(basis) {
+            heard[basis as usize] = (Some(basis), read());
+        }
+    };
+    hear(Basis::Payload, &|| gcm::choice(consent.analytics));
+    let Some(signals) = &consent.signals else { return heard };
+    hear(Basis::Gcm, &|| gcm::choice(signals.gcm));
+    for (basis, said) in [
+        (Basis::Tcf, &signals.tcf),
+        (Basis::Gpp, &signals.gpp),
+        (Basis::Usp, &signals.usp),
+        (Basis::Onetrust, &signals.onetrust),
+        (Basis::Trustarc, &signals.trustarc),
+        (Basis::Cookiebot, &signals.cookiebot),
+        (Basis::Cookieyes, &signals.cookieyes),
+        (Basis::Didomi, &signals.didomi),
+        (Basis::Klaro, &signals.klaro),
+        (Basis::WpConsent, &signals.wp_consent),
+        (Basis::Complianz, &signals.complianz),
+        (Basis::Cookieconsent, &signals.cookieconsent),
+    ] {
+        hear(basis, &|| match said {
+            Said::Nothing => Reading::Nothing,
+            Said::Text(text) => reader.read(basis, text.as_bytes()),
+            Said::Malformed => Reading::Malformed,
+        });
     }
+    heard
 }

@@ -17,18 +17,95 @@ pub enum Reading {
     Malformed,
 }
 
-/// Which signal granted. Stored with the event, and all that is kept of the signal.
+impl Reading {
+    /// Of two that one carrier says of one signal (a cookie set for two paths, three cookies of one manager), the one
+    /// that allows less. A default beside a yes is no yes.
+    pub fn strictest(self, other: Self) -> Self {
+        let leniency = |reading| match reading {
+            Self::Malformed => 0,
+            Self::Deny => 1,
+            Self::Veto => 2,
+            Self::NoShare => 3,
+            Self::Nothing => 4,
+            Self::Grant => 5,
+        };
+        if leniency(self) <= leniency(other) { self } else { other }
+    }
+}
+
+/// One reading, with the signal that an event may then be kept on; `None` for what can only object.
+pub type Heard = (Option<Basis>, Reading);
+
+/// The signals that a site can consult, in the order in which they are named where several grant. The one that granted
+/// is stored with the event, and is all that is kept of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Basis {
     /// `consent.analytics` of the payload.
     Payload,
+    /// IAB TCF 2.2 and 2.3.
+    Tcf,
+    /// IAB GPP.
+    Gpp,
+    /// IAB US Privacy; objects and never grants.
+    Usp,
+    /// Google's Consent Mode.
+    Gcm,
+    /// OneTrust.
+    Onetrust,
+    /// TrustArc.
+    Trustarc,
+    /// Cookiebot.
+    Cookiebot,
+    /// CookieYes.
+    Cookieyes,
+    /// Didomi.
+    Didomi,
+    /// Klaro.
+    Klaro,
+    /// WP Consent API.
+    WpConsent,
+    /// Complianz.
+    Complianz,
+    /// CookieConsent version 3.
+    Cookieconsent,
 }
 
 impl Basis {
-    /// The word of the column `consent_basis`.
+    /// All of them, in their order.
+    pub const ALL: [Self; 14] = [
+        Self::Payload,
+        Self::Tcf,
+        Self::Gpp,
+        Self::Usp,
+        Self::Gcm,
+        Self::Onetrust,
+        Self::Trustarc,
+        Self::Cookiebot,
+        Self::Cookieyes,
+        Self::Didomi,
+        Self::Klaro,
+        Self::WpConsent,
+        Self::Complianz,
+        Self::Cookieconsent,
+    ];
+
+    /// The word of `adapters` in the configuration and of the column `consent_basis`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Payload => "payload",
+            Self::Tcf => "tcf",
+            Self::Gpp => "gpp",
+            Self::Usp => "usp",
+            Self::Gcm => "gcm",
+            Self::Onetrust => "onetrust",
+            Self::Trustarc => "trustarc",
+            Self::Cookiebot => "cookiebot",
+            Self::Cookieyes => "cookieyes",
+            Self::Didomi => "didomi",
+            Self::Klaro => "klaro",
+            Self::WpConsent => "wp_consent",
+            Self::Complianz => "complianz",
+            Self::Cookieconsent => "cookieconsent",
         }
     }
 }
@@ -68,7 +145,7 @@ pub struct Grant {
 }
 
 /// Combines the readings of all signals of one event. Their order does not matter; denials override.
-pub fn combine(readings: impl IntoIterator<Item = (Option<Basis>, Reading)>) -> Result<Grant, DropReason> {
+pub fn combine(readings: impl IntoIterator<Item = Heard>) -> Result<Grant, DropReason> {
     let (mut malformed, mut denied, mut vetoed, mut no_share) = (false, false, false, false);
     let mut granted: Option<Basis> = None;
     for (basis, reading) in readings {
@@ -97,9 +174,9 @@ mod tests {
 
     use super::*;
 
-    fn reading() -> impl Strategy<Value = (Option<Basis>, Reading)> {
+    fn reading() -> impl Strategy<Value = Heard> {
         use Reading::{Deny, Grant, Malformed, NoShare, Nothing, Veto};
-        let basis = prop_oneof![Just(None), Just(Some(Basis::Payload))];
+        let basis = prop::option::of(prop::sample::select(Basis::ALL.to_vec()));
         (basis, prop::sample::select(vec![Grant, Deny, Veto, NoShare, Nothing, Malformed]))
     }
 
@@ -130,6 +207,13 @@ mod tests {
             if readings[at.min(readings.len() - 1)].1 == Reading::Grant {
                 prop_assert!(combine(readings).is_ok() || combine(less).is_err());
             }
+        }
+    }
+
+    #[test]
+    fn all_is_all_in_order() {
+        for (index, basis) in Basis::ALL.into_iter().enumerate() {
+            assert_eq!(basis as usize, index);
         }
     }
 

@@ -33,6 +33,7 @@ pub fn enrich<'a>(event: PseudonymousEvent<'a>, agents: &Agents) -> EventRow<'a>
         visit: pseudonyms.visit,
         subject: 0,
         consent_basis: Cow::Borrowed(grant.basis.as_str()),
+        policy_version: Cow::Borrowed(site.consent.policy_version()),
         no_share: u8::from(grant.no_share),
         bot: 0,
         retention_days: site.retention_days,

@@ -22,6 +22,7 @@ macro_rules! event_columns {
             (visit, "visit", u64)
             (subject, "subject", u128)
             (consent_basis, "consent_basis", text)
+            (policy_version, "policy_version", text)
             (no_share, "no_share", u8)
             (bot, "bot", u8)
             (retention_days, "retention_days", u16)

@@ -1,16 +1,20 @@
 /**
- * The tracker, served as /js/consentry.js. It sends nothing and stores nothing until `consentry.consent(true)`.
+ * The tracker, served as /js/consentry.js. It sends nothing and stores nothing until `consentry.consent(true)`, or
+ * until a consent manager named in `data-consent` says that the visitor agreed.
  *
- *   <script defer src="https://collector.example/js/consentry.js" data-site="shop"></script>
+ *   <script defer src="https://collector.example/js/consentry.js" data-site="shop" data-consent="klaro"></script>
  *
  * A classic script: a module cannot see its own tag.
  * `data-endpoint` overrides where events go; otherwise it is `../v1/events`, seen from the script.
+ * `data-consent` loads consentry-managers.js from beside the script, see managers.ts for its attributes.
  * A page that wants to call before the script has loaded starts with `window.consentry = []` and pushes
  * `['consent', true]` or `['event', 'name', props]`.
  */
 
 import { engagementClock } from './engagement.ts';
+import type { Loader } from './managers.ts';
 import { createQueue } from './queue.ts';
+import { listen, safe } from './safe.ts';
 import { CONSENT_KEY, VISIT_KEY, forget, read, write } from './storage.ts';
 import { post } from './transport.ts';
 import { randomId, visitAt, type Visit } from './visit.ts';
@@ -27,7 +31,7 @@ type Page = { url: string; page_id: string };
 type Call = [method: 'consent' | 'withdraw' | 'event', ...args: unknown[]];
 
 interface Consentry {
-  /** `true` grants; anything else withdraws, removes what is stored and discards what is queued. */
+  /** `true` grants, unless a manager denies; anything else withdraws, removes what is stored, discards what is queued. */
   consent(choice: unknown): void;
   withdraw(): void;
   event(name: string, props?: Fields): void;
@@ -47,26 +51,18 @@ declare global {
   }
 }
 
-/** Nothing that goes wrong in here is the page's business. */
-const safe =
-  <A extends unknown[]>(work: (...args: A) => unknown) =>
-  (...args: A): void => {
-    try {
-      work(...args);
-    } catch {
-      // Measuring must never break what it measures.
-    }
-  };
-
-const listen = (target: EventTarget, type: string, work: (event: any) => unknown): void =>
-  target.addEventListener(type, safe(work), true);
-
 /** The fragment never reaches a server by itself, and stays out of the events too. */
 const here = (): string => location.href.split('#')[0]!;
 
-const track = (site: string | undefined, endpoint: string, early: Call[]): void => {
+const track = (tag: HTMLScriptElement, early: Call[]): void => {
+  const { site, consent: managed } = tag.dataset;
+  const endpoint = tag.dataset.endpoint || String(new URL('../v1/events', tag.src));
   let granted = false;
-  let wanted = false;
+  /** What the site said on this page, and what its consent managers say now: yes, no, or nothing. */
+  let choice: boolean | undefined;
+  let managers: boolean | undefined;
+  /** What the server wants to read for itself, for instance a TC string. */
+  let proof: object | undefined;
   let visit: Visit | undefined;
   let page = {} as Page;
   let crashes = 0;
@@ -79,17 +75,12 @@ const track = (site: string | undefined, endpoint: string, early: Call[]): void 
 
   const [runClock, takeEngaged] = engagementClock();
 
-  const settleTitle = () => {
-    if (untitled) untitled.title = document.title;
-    untitled = undefined;
-  };
-
   const [push, flush, discard] = createQueue<Fields>((events, hiding) => {
-    settleTitle();
+    untitled = undefined;
     const body = {
       site,
       sent_at: Date.now(),
-      consent: { analytics: true },
+      consent: { analytics: true, ...proof },
       context: {
         visit,
         screen: { w: screen.width, h: screen.height },
@@ -147,7 +138,6 @@ const track = (site: string | undefined, endpoint: string, early: Call[]): void 
   const route = (): void => {
     if (!granted || here() === page.url) return;
     engage();
-    settleTitle();
     view({ prev_url: page.url });
   };
 
@@ -181,6 +171,10 @@ const track = (site: string | undefined, endpoint: string, early: Call[]): void 
     listen(window, 'error', (event) => event.message && crash(event.error, event));
     listen(window, 'unhandledrejection', (event) => crash(event.reason, {}));
     listen(window, 'popstate', route);
+    // Heard as soon as the work that changed it is done: by then the address says whose title it is.
+    new MutationObserver(() => {
+      if (untitled && here() === page.url) untitled.title = document.title;
+    }).observe(document.head, { subtree: true, childList: true, characterData: true });
     for (const method of ['pushState', 'replaceState'] as const) {
       const original = history[method];
       history[method] = function (this: History, ...args) {
@@ -191,9 +185,9 @@ const track = (site: string | undefined, endpoint: string, early: Call[]): void 
     setInterval(safe(() => engage()), TICK_MS);
   };
 
-  const consent = (choice: unknown): void => {
-    wanted = choice === true;
-    if (!wanted) {
+  /** One no is a no; without a yes nothing begins. */
+  const decide = (): void => {
+    if (choice === false || managers === false || !(choice || managers)) {
       // What was measured before a withdrawal does not come back with a later grant.
       vitalsSent ||= granted;
       granted = false;
@@ -202,7 +196,7 @@ const track = (site: string | undefined, endpoint: string, early: Call[]): void 
       forget();
     } else if (document.prerendering) {
       // A page that nobody has seen yet is no page view.
-      listen(document, 'prerenderingchange', () => wanted && consent(true));
+      listen(document, 'prerenderingchange', decide);
     } else if (!granted && navigator.globalPrivacyControl !== true) {
       write(CONSENT_KEY, 'granted');
       granted = true;
@@ -214,8 +208,21 @@ const track = (site: string | undefined, endpoint: string, early: Call[]): void 
     }
   };
 
+  const consent = (yes: unknown): void => {
+    choice = yes === true;
+    decide();
+  };
+
   /** Follows a choice made in another tab, or while this page lay in the back/forward cache. */
-  const follow = () => consent(!!read(CONSENT_KEY));
+  const follow = (): void => {
+    const stored = !!read(CONSENT_KEY);
+    if (!managed) consent(stored);
+    else if (granted && !stored) {
+      // What this page heard is out of date. Its own manager may still say yes again.
+      choice = managers = undefined;
+      decide();
+    }
+  };
 
   const api: Consentry = {
     consent: safe(consent),
@@ -237,7 +244,19 @@ const track = (site: string | undefined, endpoint: string, early: Call[]): void 
     if (before && granted) view({});
   });
 
-  if (read(CONSENT_KEY)) api.consent(true);
+  if (managed) {
+    // The stored choice counts for nothing here: the managers know better.
+    const loader: Loader = document.createElement('script');
+    loader.src = String(new URL('consentry-managers.js', tag.src));
+    loader.nonce = tag.nonce;
+    loader.options = tag.dataset;
+    loader.say = (yes, payload) => {
+      managers = yes;
+      proof = payload;
+      decide();
+    };
+    document.head.append(loader);
+  } else if (read(CONSENT_KEY)) api.consent(true);
   for (const [method, ...args] of early) (api[method] as (...args: unknown[]) => void)?.(...args);
 };
 
@@ -245,6 +264,5 @@ const currentScript = document.currentScript as HTMLScriptElement | null;
 const earlier = window.consentry;
 // Included twice: the first one stays.
 if (currentScript && (!earlier || Array.isArray(earlier))) {
-  const { site, endpoint } = currentScript.dataset;
-  safe(track)(site, endpoint || String(new URL('../v1/events', currentScript.src)), earlier || []);
+  safe(track)(currentScript, earlier || []);
 }
