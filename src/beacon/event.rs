@@ -97,8 +97,8 @@ pub struct Size {
     pub h: u32,
 }
 
-/// The seven campaign fields as sent in the payload.
-#[derive(Debug, Clone, Default)]
+/// The seven campaign fields of the cookie policy, of a payload or a URL.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Utm<'a> {
     pub source: Option<Cow<'a, str>>,

@@ -234,7 +234,7 @@ fn locate<'a>(
             (&mut own.content, from_url.content),
             (&mut own.term, from_url.term),
             (&mut own.channel, from_url.channel),
-            (&mut own.kind, from_url.type_),
+            (&mut own.kind, from_url.kind),
         ];
         for (own, from_url) in pairs {
             if own.is_none() {

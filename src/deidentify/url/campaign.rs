@@ -3,21 +3,10 @@
 use std::borrow::Cow;
 
 use super::scrub::owned;
-
-/// The campaign parameters `utm_source` ... `utm_type`, decoded, redacted and never empty; the first of each counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each is the parameter of the same name")]
-pub struct Utm<'a> {
-    pub source: Option<Cow<'a, str>>,
-    pub medium: Option<Cow<'a, str>>,
-    pub campaign: Option<Cow<'a, str>>,
-    pub content: Option<Cow<'a, str>>,
-    pub term: Option<Cow<'a, str>>,
-    pub channel: Option<Cow<'a, str>>,
-    pub type_: Option<Cow<'a, str>>,
-}
+pub use crate::beacon::Utm;
 
 impl<'a> Utm<'a> {
+    /// The place of a parameter `utm_source` ... `utm_type`; the first of each counts.
     pub(super) fn field(&mut self, name: &str) -> Option<&mut Option<Cow<'a, str>>> {
         Some(match name {
             "utm_source" => &mut self.source,
@@ -26,7 +15,7 @@ impl<'a> Utm<'a> {
             "utm_content" => &mut self.content,
             "utm_term" => &mut self.term,
             "utm_channel" => &mut self.channel,
-            "utm_type" => &mut self.type_,
+            "utm_type" => &mut self.kind,
             _ => return None,
         })
     }
@@ -39,7 +28,7 @@ impl<'a> Utm<'a> {
             content: self.content.map(owned),
             term: self.term.map(owned),
             channel: self.channel.map(owned),
-            type_: self.type_.map(owned),
+            kind: self.kind.map(owned),
         }
     }
 }

@@ -210,7 +210,7 @@ fn campaign_is_taken_whether_or_not_it_is_allowed() {
     assert_eq!(utm.content.as_deref(), Some("c"));
     assert_eq!(utm.term.as_deref(), Some("t"));
     assert_eq!(utm.channel.as_deref(), Some("ch"));
-    assert_eq!(utm.type_.as_deref(), Some("ty"));
+    assert_eq!(utm.kind.as_deref(), Some("ty"));
 }
 
 #[test]
