@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -146,22 +146,21 @@ impl Routes {
     }
 
     /// The headers by which a page of an allowed origin may read the answer; `None` for any other.
-    fn cors(&self, headers: &HeaderMap) -> Option<[(HeaderName, HeaderValue); 4]> {
+    fn cors(&self, headers: &HeaderMap) -> Option<HeaderMap> {
         let origin = headers.get(header::ORIGIN)?;
         let text = origin.to_str().ok()?;
         let mut allowing = self.pipeline.sites.iter().filter(|site| site.allows_origin(text)).peekable();
         allowing.peek()?;
-        // A site that takes any origin must not hand its visitors' cookies to any page.
-        let credentials = allowing.any(|site| !site.allows_any_origin());
-        Some([
-            (header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()),
-            (
-                header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
-                HeaderValue::from_static(if credentials { "true" } else { "false" }),
-            ),
-            (header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after")),
-            (header::VARY, HeaderValue::from_static("origin")),
-        ])
+        // A site that takes any origin must not tell any page what its visitors' cookies say.
+        let credentials = allowing.any(|site| !site.allows_any_origin() || !site.consent.reads_cookies());
+        let mut cors = HeaderMap::with_capacity(4);
+        cors.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        cors.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
+        cors.insert(header::VARY, HeaderValue::from_static("origin"));
+        if credentials {
+            cors.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        }
+        Some(cors)
     }
 
     fn health(&self, path: &str, detailed: bool) -> Option<Reply> {

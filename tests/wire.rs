@@ -151,7 +151,8 @@ fn results_are_told_event_by_event() {
 #[test]
 fn browsers_of_allowed_origins_are_answered_and_no_others() {
     let collector = Collector::start_configured(
-        "[[site]]\nid = \"shop\"\norigins = [\"https://shop.example\"]\n[[site]]\nid = \"open\"\norigins = [\"*\"]\n",
+        "[[site]]\nid = \"shop\"\norigins = [\"https://shop.example\"]\n[[site]]\nid = \"open\"\norigins = [\"*\"]\n\
+         [site.consent]\nadapters = [\"payload\", \"onetrust\"]\n",
     );
     let shop = EVENT.replace("demo", "shop");
     let from = |origin: &str| {
@@ -165,11 +166,7 @@ fn browsers_of_allowed_origins_are_answered_and_no_others() {
     let evil = from("https://evil.example");
     assert_eq!((evil.status, evil.code().as_str()), (403, "origin_forbidden"));
     assert!(!evil.text().contains("evil"));
-    assert_eq!(
-        evil.header("access-control-allow-credentials"),
-        Some("false"),
-        "allowed only by the open site"
-    );
+    assert_eq!(evil.header("access-control-allow-credentials"), None, "allowed only by the open site");
 
     let ask = |path: &str, origin: &str| {
         collector.request(
@@ -182,4 +179,34 @@ fn browsers_of_allowed_origins_are_answered_and_no_others() {
     assert_eq!(ask("/v1/events?site=shop", "https://shop.example").status, 204);
     assert_eq!(ask("/v1/events?site=shop", "https://evil.example").status, 403);
     assert_eq!(ask("/v1/events?site=open", "https://evil.example").status, 204);
+}
+
+#[test]
+fn a_no_of_the_body_stays_a_no_for_events_that_do_not_speak_of_it() {
+    let collector = Collector::start_configured(
+        "[[site]]\nid = \"demo\"\norigins = [\"loopback\"]\n[site.consent]\nadapters = [\"payload\", \"usp\", \"gcm\"]\n",
+    );
+    let outcome = |around: &str, own: &str| {
+        let body = format!(
+            r#"{{"site":"demo","consent":{around},"events":[{{"type":"pageview","url":"https://shop.example/","consent":{own}}}]}}"#
+        );
+        let answer = collector.post(&body).json();
+        answer["dropped"].as_object().unwrap().keys().next().cloned().unwrap_or("kept".into())
+    };
+    assert_eq!(outcome(r#"{"usp":"1YYN"}"#, r#"{"analytics":true}"#), "consent_vetoed");
+    assert_eq!(
+        outcome(r#"{"analytics":false}"#, r#"{"gcm":{"analytics_storage":"granted"}}"#),
+        "consent_denied"
+    );
+    assert_eq!(
+        outcome(r#"{"analytics":true}"#, r#"{"usp":"1YNN"}"#),
+        "consent_absent",
+        "a yes does not reach so far"
+    );
+    assert_eq!(
+        outcome(r#"{"analytics":false}"#, r#"{"analytics":true}"#),
+        "kept",
+        "the event's own word on the same signal"
+    );
+    assert_eq!(outcome("null", r#"{"analytics":true}"#), "kept");
 }

@@ -33,6 +33,8 @@ use wire::{Events, Root, WireEvent};
 pub struct Beacon<'a> {
     timed: Timed<'a>,
     consent: PayloadConsent<'a>,
+    /// What the body says beside the event's own consent; silent where that is the event's.
+    beside: PayloadConsent<'a>,
     around: Around<'a>,
 }
 
@@ -48,6 +50,11 @@ pub struct Timed<'a> {
 }
 
 impl<'a> Beacon<'a> {
+    /// What the body around it says where it has a consent of its own. It cannot grant any more; it can object.
+    pub fn consent_beside(&self) -> &PayloadConsent<'a> {
+        &self.beside
+    }
+
     /// What its payload says of consent.
     pub fn consent(&self) -> &PayloadConsent<'a> {
         &self.consent
@@ -239,16 +246,16 @@ impl<'a> Reader<'a> {
         if self.sent_at_wrong {
             return Err(rejected(RejectCode::FieldType("sent_at")));
         }
-        let consent = match PayloadConsent::of(&wire.consent) {
-            PayloadConsent::Silent => self.consent.clone(),
-            own => own,
+        let (consent, beside) = match PayloadConsent::of(&wire.consent) {
+            PayloadConsent::Silent => (self.consent.clone(), PayloadConsent::Silent),
+            own => (own, self.consent.clone()),
         };
         let (event, ts) = event::check(wire).map_err(rejected)?;
         let received_at_ms = self.submission.received_at_ms();
         let ts_ms =
             time::corrected_ms(ts, self.skew_ms, received_at_ms).ok_or(rejected(RejectCode::TsOutOfRange))?;
         let around = Around { site, submission: self.submission };
-        Ok(Beacon { timed: Timed { event, ts_ms, skew_ms: self.skew_ms }, consent, around })
+        Ok(Beacon { timed: Timed { event, ts_ms, skew_ms: self.skew_ms }, consent, beside, around })
     }
 }
 

@@ -29,12 +29,12 @@ pub(super) fn read(value: &[u8], implied_is_grant: bool) -> Reading {
                 };
                 statistics = Some(statistics.map_or(here, |before| before.strictest(here)));
             }
-            "method" => match value {
-                "'explicit'" => explicit = true,
+            "method" => match bare(value) {
+                "explicit" => explicit = true,
                 _ => is_implied = true,
             },
             // The stamp is the consent's id; -1 is that of none.
-            "stamp" => is_implied |= value == "'-1'",
+            "stamp" => is_implied |= bare(value) == "-1",
             _ => {}
         }
     }
@@ -43,6 +43,12 @@ pub(super) fn read(value: &[u8], implied_is_grant: bool) -> Reading {
         Reading::Grant if !explicit => Reading::Nothing,
         reading => reading,
     }
+}
+
+/// A text without its quotes: single ones in the cookie, double ones where a page sends the object as JSON.
+fn bare(value: &str) -> &str {
+    let inner = |quote| value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    inner('\'').or_else(|| inner('"')).unwrap_or_default()
 }
 
 /// `name:value,name:'a, text'`; `None` for what is no field.
@@ -91,6 +97,8 @@ mod tests {
             ("{stamp:'x',necessary:true,statistics:true,method:'explicit'}", Grant),
             ("{statistics:true,region:'a,statistics:false',method:'explicit'}", Grant),
             ("{stamp:'x',statistics:false,method:'explicit'}", Deny),
+            (r#"{stamp:"x",statistics:true,method:"explicit"}"#, Grant),
+            (r#"{stamp:"-1",statistics:true,method:"explicit"}"#, Nothing),
             ("{stamp:'x',statistics:true,statistics:false,method:'explicit'}", Deny),
             ("{stamp:'x',statistics:true,method:'implied'}", Nothing),
             ("{stamp:'-1',statistics:true,method:'explicit'}", Nothing),

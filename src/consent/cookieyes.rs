@@ -18,6 +18,9 @@ pub(super) fn read(value: &[u8]) -> Reading {
             });
         readings.reduce(Reading::strictest)
     };
+    if word("consent") == Some(Reading::Deny) {
+        return Reading::Deny;
+    }
     match (word("analytics"), word("action")) {
         (Some(Reading::Malformed), _) | (_, Some(Reading::Malformed)) => Reading::Malformed,
         (None, None) => Reading::Malformed,
@@ -38,6 +41,7 @@ mod tests {
             ("consentid:x,consent:yes,action:yes,necessary:yes,analytics:yes,other:yes", Grant),
             ("consentid%3Ax%2Caction%3Ayes%2Canalytics%3Ayes", Grant),
             ("consentid:x,action:no,analytics:yes", Nothing),
+            ("consentid:x,consent:no,action:yes,analytics:yes", Deny),
             ("consentid:x,action:,analytics:", Nothing),
             ("consentid:x,analytics:yes", Nothing),
             ("consentid:x,action:yes", Nothing),

@@ -34,7 +34,7 @@ pub(super) fn gcd(value: &[u8]) -> Reading {
         return Reading::Malformed;
     };
     let (pairs, end) = pairs.as_chunks::<2>();
-    let formed = pairs.iter().all(|[digit, letter]| digit.is_ascii_digit() && letter.is_ascii_lowercase());
+    let formed = pairs.iter().all(|[digit, letter]| digit.is_ascii_digit() && letter.is_ascii_alphabetic());
     let ended = matches!(end, [digit] if digit.is_ascii_digit());
     match pairs.get(1) {
         Some([_, letter]) if formed && ended => match letter {
@@ -77,6 +77,7 @@ mod tests {
     fn gcd_says_analytics_second_and_who_chose() {
         for (value, reading) in [
             ("11r1r1r1r5", Grant),
+            ("13l3l3R3l5l1", Nothing),
             ("11p1r1p1p5", Grant),
             ("11n1n1n1n5", Grant),
             ("11v1v1v1v5", Grant),

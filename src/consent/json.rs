@@ -28,7 +28,7 @@ pub(super) fn didomi(value: &[u8], purpose: &str) -> Reading {
         let (mut enabled, mut disabled) = (false, false);
         entries(text, |name, purposes| match name {
             "purposes" => entries(purposes, |name, list| match name {
-                "enabled" => words(list, |word| enabled |= word == purpose),
+                "enabled" => words(list, |word| enabled |= word == purpose && !purpose.is_empty()),
                 "disabled" => words(list, |word| disabled |= word == purpose),
                 _ => Some(()),
             }),
@@ -50,7 +50,7 @@ pub(super) fn klaro(value: &[u8], service: &str) -> Reading {
     let said = buffer.percent(value).and_then(|text| {
         let mut said: Option<Reading> = None;
         entries(text, |name, value| {
-            if name == service {
+            if name == service && !service.is_empty() {
                 let here = match value {
                     "true" => Reading::Grant,
                     "false" => Reading::Deny,

@@ -76,7 +76,8 @@ pub fn gate(beacon: Beacon<'_>) -> Result<ConsentedEvent<'_>, DropReason> {
         if banner == Reading::Malformed { banner } else { Reading::Nothing },
     ];
     let readings = objections.map(|reading| (None, reading)).into_iter();
-    let readings = readings.chain(payload::read(beacon.consent(), &reader));
+    let own = payload::read(beacon.consent(), &reader);
+    let readings = readings.chain(own).chain(payload::objections(beacon.consent_beside(), &own, &reader));
     let readings = readings.chain(query::read(submission.query(), &reader));
     let grant = combine(readings.chain(cookies::read(submission, &reader)))?;
     Ok(ConsentedEvent { timed: beacon.into_timed(), around, grant })

@@ -7,8 +7,9 @@ use super::text::{Buffer, pair, split};
 pub(super) fn banner_closed(value: &[u8]) -> Option<bool> {
     let mut buffer = Buffer::new();
     let text = buffer.percent(value).filter(|text| !text.is_empty())?;
-    // `false`, `null` and the like are what scripts leave that take an answer back.
-    Some(text.starts_with(|first: char| first.is_ascii_digit()))
+    // `false`, `null`, `0` and the like are what scripts leave that take an answer back.
+    let year = text.as_bytes().first_chunk::<5>();
+    Some(year.is_some_and(|[digits @ .., dash]| digits.iter().all(u8::is_ascii_digit) && *dash == b'-'))
 }
 
 /// `OptanonConsent`: a URL-encoded form, `groups=C0001%3A1%2CC0002%3A0&interactionCount=1&...`. Or what the page has as
@@ -30,6 +31,7 @@ fn form(value: &[u8], group: &str, banner_closed: bool) -> Reading {
     let mut buffer = Buffer::new();
     let mut said: Option<Reading> = None;
     let mut count_min: Option<u32> = None;
+    let versioned = split(value, b'&').filter_map(pair).any(|(name, _)| name == b"version");
     for (name, value) in split(value, b'&').filter_map(pair) {
         if !matches!(name, b"groups" | b"interactionCount" | b"AwaitingReconsent") {
             continue;
@@ -58,8 +60,8 @@ fn form(value: &[u8], group: &str, banner_closed: bool) -> Reading {
     let answered = match count_min {
         _ if banner_closed => true,
         Some(count) => count >= 1,
-        // Versions that number their groups did not count yet.
-        None => group.bytes().all(|byte| byte.is_ascii_digit()),
+        // Versions that number their groups did not count yet; a cookie that names its version is of a later one.
+        None => group.bytes().all(|byte| byte.is_ascii_digit()) && !versioned,
     };
     match said {
         Some(Reading::Grant) if !answered => Reading::Nothing,
@@ -152,6 +154,7 @@ mod tests {
         assert_eq!(banner_closed(b"2023-02-01T11:35:32.000Z"), Some(true));
         assert_eq!(banner_closed(b"2023-02-01T11%3A35%3A32.000Z"), Some(true));
         assert_eq!(banner_closed(b"false"), Some(false));
+        assert_eq!(banner_closed(b"0"), Some(false));
         assert_eq!(banner_closed(b""), None);
         assert_eq!(banner_closed(b"%"), None);
     }
@@ -160,6 +163,7 @@ mod tests {
     fn numbered_groups_are_from_before_answers_were_counted() {
         assert_eq!(read(b"groups=1%3A1%2C2%3A1%2C3%3A0", "2", false), Grant);
         assert_eq!(read(b"groups=1%3A1%2C2%3A0", "2", false), Deny);
+        assert_eq!(read(b"version=6.33.0&hosts=&groups=1%3A1%2C2%3A1", "2", false), Nothing);
         assert_eq!(read(b"interactionCount=0&groups=1%3A1%2C2%3A1", "2", false), Nothing);
         assert_eq!(plain("groups=1%3A1%2C2%3A1%2C3%3A0"), Nothing);
     }

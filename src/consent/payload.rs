@@ -7,6 +7,24 @@ use super::{Basis, Heard, Reading, gcm};
 
 const SIGNALS: usize = Basis::ALL.len();
 
+/// What the body says of signals that the event, which has a consent of its own, does not speak of: a no to one of them
+/// stays a no. A yes does not reach the event any more.
+pub(super) fn objections(
+    beside: &PayloadConsent<'_>,
+    own: &[Heard; SIGNALS],
+    reader: &Reader<'_>,
+) -> [Heard; SIGNALS] {
+    let mut heard = [(None, Reading::Nothing); SIGNALS];
+    if matches!(beside, PayloadConsent::Says(_)) {
+        for ((slot, here), &(_, said)) in heard.iter_mut().zip(read(beside, reader)).zip(own) {
+            if said == Reading::Nothing && here.1 != Reading::Grant {
+                *slot = here;
+            }
+        }
+    }
+    heard
+}
+
 /// Reads each signal that the site consults.
 pub(super) fn read(consent: &PayloadConsent<'_>, reader: &Reader<'_>) -> [Heard; SIGNALS] {
     let mut heard = [(None, Reading::Nothing); SIGNALS];

@@ -158,14 +158,13 @@ impl Rules {
         if rules.onetrust_group.contains([',', ':']) {
             return Err("onetrust_group is one group, such as C0002".into());
         }
-        if rules.reads(Basis::Didomi) && rules.didomi_purpose.is_empty() {
-            return Err("the consent adapter didomi needs didomi_purpose".into());
-        }
-        if rules.reads(Basis::Klaro) && rules.klaro_service.is_empty() {
-            return Err("the consent adapter klaro needs klaro_service".into());
-        }
         let reads_cookies = rules.consulted().any(cookies::carry);
         Ok(Self { reads_cookies, ..rules })
+    }
+
+    /// Whether a cookie can have a say in what becomes of the site's events.
+    pub fn reads_cookies(&self) -> bool {
+        self.reads_cookies
     }
 
     /// Whether the site consults this signal.
@@ -250,8 +249,6 @@ pub(super) mod tests {
                 "adapters = [\"payload\", \"osano\"]",
                 "\"osano\" is none of payload, tcf, gpp, usp, gcm, onetrust",
             ),
-            ("adapters = [\"didomi\"]", "didomi_purpose"),
-            ("adapters = [\"klaro\"]", "klaro_service"),
             ("adapters = [\"klaro\"]\nklaro_service = \"\"", "klaro_service"),
             ("onetrust_group = \"\"", "onetrust_group"),
             ("onetrust_group = \"C0001,C0002\"", "onetrust_group"),

@@ -61,8 +61,11 @@ pub(super) fn read(cookie: Cookie, value: &[u8], bucket: u16, implied_is_grant: 
             Cookie::Level => number >= bucket,
         };
     }
-    let implied =
-        rest.split(|c| is_separator(c) || c == ':').any(|word| word.eq_ignore_ascii_case("implied"));
+    // The suffix says how the site behaves there: `implied` and `none` ask nobody.
+    let implied = rest.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| {
+        let word = word.to_ascii_lowercase();
+        word.starts_with("implied") || word == "none" || word == "na"
+    });
     match on {
         // A level is one number.
         _ if numbers == 0 || (numbers > 1 && cookie == Cookie::Level) => Reading::Malformed,
@@ -102,6 +105,8 @@ mod tests {
             (Cookie::Prefs, "0%2C1%2C2%3A", Grant),
             (Cookie::Prefs, "0,1,2::expressed,eu", Grant),
             (Cookie::Prefs, "0,1,2::implied,eu", Nothing),
+            (Cookie::Prefs, "0,1,2::implied-eu", Nothing),
+            (Cookie::Prefs, "0,1,2::none,us", Nothing),
             (Cookie::Prefs, "0,1,2%3A%3Aimplied%2Ceu", Nothing),
             (Cookie::Prefs, "0,2:", Deny),
             (Cookie::Prefs, "0:", Deny),

@@ -63,7 +63,13 @@ impl std::fmt::Display for Words<'_> {
             Basis::Trustarc => write!(f, "TrustArc's bucket {}{implied}", rules.trustarc_bucket),
             Basis::Cookiebot => write!(f, "Cookiebot's statistics{implied}"),
             Basis::Cookieyes => f.write_str("CookieYes' analytics, chosen by the visitor"),
+            Basis::Didomi if rules.didomi_purpose.is_empty() => {
+                f.write_str("Didomi (no didomi_purpose is set: never a yes)")
+            }
             Basis::Didomi => write!(f, "Didomi's purpose {}", rules.didomi_purpose),
+            Basis::Klaro if rules.klaro_service.is_empty() => {
+                f.write_str("Klaro (no klaro_service is set: never a yes)")
+            }
             Basis::Klaro => write!(f, "Klaro's service {}", rules.klaro_service),
             Basis::WpConsent => f.write_str("statistics of the WP Consent API"),
             Basis::Complianz => f.write_str("statistics of Complianz"),

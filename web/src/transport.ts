@@ -18,7 +18,7 @@ export const post = async (endpoint: string, body: string, hiding: boolean): Pro
   const answer = await fetch(endpoint, {
     method: 'POST',
     body,
-    credentials: 'omit',
+    credentials: 'include',
     keepalive: body.length < KEEPALIVE_CHARS_MAX,
   });
   return retryWaitMs(answer.status, answer.headers.get('retry-after'));

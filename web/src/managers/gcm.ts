@@ -11,7 +11,7 @@ export const gcm: Watch = (say, { consentLayer = 'dataLayer' }) => {
   const take = safe((entries: any[]) => {
     let last: unknown;
     for (const entry of entries) {
-      if (entry?.[0] === 'consent' && entry[1] === 'update') last = entry[2].analytics_storage || last;
+      if (entry?.[0] === 'consent' && entry[1] === 'update') last = entry[2]?.analytics_storage || last;
     }
     if (last === 'granted') say('granted', { gcm: { analytics_storage: 'granted' } });
     else if (last) say('denied');
