@@ -209,7 +209,9 @@ fn ready((public, admin): (SocketAddr, SocketAddr), sites: &[String]) {
         "Try:   curl -s http://{public}/v1/events -H 'content-type: application/json' \
          -d '{{\"site\":\"{site}\",\"type\":\"pageview\",\"url\":\"https://example.com/hello\",\"consent\":{{\"analytics\":true}}}}'"
     );
-    println!("Then:  consentry sql \"SELECT type, path, channel FROM consentry.events\"");
+    // As it was called, so that the line works where it is not on PATH.
+    let own = std::env::args().next().unwrap_or_else(|| "consentry".into());
+    println!("Then:  {own} sql \"SELECT type, path, channel FROM consentry.events\"");
 }
 
 fn lock(data_dir: &Path) -> Result<std::fs::File, Failure> {
