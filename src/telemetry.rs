@@ -158,6 +158,16 @@ impl Telemetry {
     }
 }
 
+/// Makes a panic say where it happened and nothing else. The standard message may quote the text at fault (`byte index 5
+/// is not a char boundary of ...`), and that text may be a visitor's.
+pub fn quiet_panics() {
+    std::panic::set_hook(Box::new(|fault| {
+        let (file, line) = fault.location().map_or(("?", 0), |at| (at.file(), at.line()));
+        // Not through the log: it may be the log that is at fault.
+        eprintln!("consentry: a fault of this program at {file}:{line}; please report this line");
+    }));
+}
+
 /// Starts logging to standard error: `CONSENTRY_LOG=error|warn|info|debug|trace`, `CONSENTRY_LOG_FORMAT=json`.
 ///
 /// Only this program's own lines are written, whatever the level: libraries log headers, addresses and what a server

@@ -7,8 +7,7 @@
  * stderr when a promise does not hold. CHROMIUM names the browser (default: /usr/bin/chromium).
  */
 import assert from 'node:assert/strict';
-import { chromium } from 'playwright-core';
-import { record } from './recorder.mjs';
+import { launch, record } from './recorder.mjs';
 
 const STEP_MS_MAX = 10_000;
 /** Longer than the tracker waits before it sends a batch. */
@@ -144,18 +143,7 @@ const globalPrivacyControl = async (browser, log) => {
   await context.close();
 };
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-  ],
-});
+const browser = await launch();
 const log = await record(collector);
 try {
   const context = await browser.newContext();

@@ -3,6 +3,7 @@
  * The browser's own tools do not tell of a beacon that is sent while its page goes away; the wire does.
  */
 import { createServer, request } from 'node:http';
+import { chromium } from 'playwright-core';
 
 export const bodyOf = async (stream) => {
   const parts = [];
@@ -61,3 +62,18 @@ export const record = async (base) => {
   };
   return Object.assign(log, { base: `http://127.0.0.1:${server.address().port}`, close });
 };
+
+/** Chromium (CHROMIUM names another path), without the traffic that it makes by itself. */
+export const launch = () =>
+  chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });

@@ -4,8 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
-import { bodyOf, record } from './recorder.mjs';
+import { bodyOf, launch, record } from './recorder.mjs';
 
 export const STEP_MS_MAX = 10_000;
 /** Longer than the tracker waits before it sends a batch. */
@@ -101,18 +100,7 @@ export const run = async ({ name, dist, collector, pages, packages = {}, test })
   const stub = collector ? undefined : await stubCollector();
   const log = await record(collector ?? stub.base);
   const { base, close } = await site(dist, pages(`${log.base}/v1/events`), packages);
-  const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
+  const browser = await launch();
   try {
     const elsewhere = [];
     const newContext = async () => {
