@@ -81,6 +81,8 @@ pub struct File {
     pub duplicate_ids_max: usize,
     /// On SIGTERM, how long to try to ship what is spooled, in seconds.
     pub drain_seconds: u64,
+    /// Rows of each segment that the leak alarm looks at in their stored form; 0: none.
+    pub leak_scan_rows_max: usize,
     /// How many distinct User-Agents are remembered with their classification.
     pub agent_cache_entries_max: usize,
 
@@ -111,6 +113,7 @@ impl Default for File {
             duplicate_window_s: 600,
             duplicate_ids_max: 1_000_000,
             drain_seconds: 10,
+            leak_scan_rows_max: 100,
             agent_cache_entries_max: 4096,
             site: Vec::new(),
         }

@@ -114,7 +114,14 @@ pub async fn run(
         store,
         admin_token: config.file.admin_token.clone(),
     });
-    let shipper = Arc::new(Shipper::new(spool.clone(), source.clone(), &data_dir, telemetry, state.clone()));
+    let shipper = Arc::new(Shipper::new(
+        spool.clone(),
+        source.clone(),
+        &data_dir,
+        config.file.leak_scan_rows_max,
+        telemetry,
+        state.clone(),
+    ));
     let mut stop = pin!(stop);
 
     let mut preparing =

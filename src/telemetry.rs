@@ -31,10 +31,19 @@ struct RefusalLabels {
     code: &'static str,
 }
 
+/// Columns and kinds are words of the program.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LeakLabels {
+    site: String,
+    column: &'static str,
+    kind: &'static str,
+}
+
 struct Metrics {
     registry: Registry,
     events: Family<EventLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
+    leaks: Family<LeakLabels, Counter>,
     inserts: Histogram,
     inserted_rows: Counter,
     insert_failures: Counter,
@@ -66,6 +75,7 @@ impl Telemetry {
         let metrics = Metrics {
             events: Family::default(),
             refusals: Family::default(),
+            leaks: Family::default(),
             inserts: Histogram::new(exponential_buckets(0.005, 2.0, 14)),
             inserted_rows: Counter::default(),
             insert_failures: Counter::default(),
@@ -86,6 +96,11 @@ impl Telemetry {
             metrics.events.clone(),
         );
         registry.register("refusals", "Requests turned away whole, by code", metrics.refusals.clone());
+        registry.register(
+            "leaks",
+            "Finds of the leak alarm, by site, column and kind; their rows are in the quarantine",
+            metrics.leaks.clone(),
+        );
         registry.register(
             "insert_seconds",
             "Time from reading a segment to the store's OK",
@@ -128,6 +143,11 @@ impl Telemetry {
         let outcome = if outcome == "stored" { "stored" } else { "quarantined" };
         let labels = EventLabels { site: site.to_owned(), outcome, reason: "" };
         self.0.events.get_or_create(&labels).inc_by(count);
+    }
+
+    /// Counts a find of the leak alarm.
+    pub fn leaked(&self, site: &str, column: &'static str, kind: &'static str) {
+        self.0.leaks.get_or_create(&LeakLabels { site: site.to_owned(), column, kind }).inc();
     }
 
     /// Counts a request that was turned away.

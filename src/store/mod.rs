@@ -6,6 +6,7 @@
 
 mod columns;
 pub mod engine;
+mod leak;
 mod migrate;
 mod quarantine;
 mod ship;

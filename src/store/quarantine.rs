@@ -1,13 +1,15 @@
-//! Rows that ClickHouse will never take, kept for a human with the reason, one JSON object a line.
+//! Rows that ClickHouse will never take, and rows that raised the leak alarm, kept for a human with the reason, one
+//! JSON object a line.
 //!
-//! They went through the whole house, so there is nothing in them that the table would not have had.
+//! They went through the whole house, so there is nothing in them that the table would not have had; and of a text
+//! that raised the alarm only its shape is kept.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 
+use super::leak::{Leak, shape};
 use super::verdict::Brief;
 use crate::event_columns;
 use crate::spool::StoredRow;
@@ -38,6 +40,46 @@ macro_rules! define_json {
 }
 
 event_columns!(define_json);
+
+/// Why a row is kept here.
+pub(super) enum Reason {
+    /// ClickHouse will never take it.
+    Refused(Brief),
+    /// The leak alarm.
+    Leaks(Vec<Leak>),
+}
+
+impl Reason {
+    fn line(&self, row: &StoredRow<'_>) -> serde_json::Value {
+        let mut line = as_json(row);
+        let reason = match self {
+            Self::Refused(brief) => brief.to_string(),
+            Self::Leaks(leaks) => {
+                for leak in leaks {
+                    if let Some(value) = line.get_mut(leak.column) {
+                        *value = shapes(value);
+                    }
+                }
+                let finds: Vec<String> =
+                    leaks.iter().map(|leak| format!("{} in {}", leak.kind, leak.column)).collect();
+                format!("leak alarm: {}", finds.join(", "))
+            }
+        };
+        line.insert("quarantine_reason".into(), reason.into());
+        serde_json::Value::Object(line)
+    }
+}
+
+/// A column's texts by their shapes.
+fn shapes(value: &serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::String(text) => shape(text).into(),
+        serde_json::Value::Object(pairs) => {
+            pairs.iter().map(|(name, value)| (shape(name), shapes(value))).collect()
+        }
+        other => other.clone(),
+    }
+}
 
 /// A directory of one file a segment.
 #[derive(Debug)]
@@ -75,21 +117,18 @@ impl Quarantine {
     }
 
     /// Keeps rows durably. Done again for the same segment it gives the same file.
-    pub(super) fn keep(
+    pub(super) fn keep<'r>(
         &self,
         segment: &str,
-        rows: &[StoredRow<'_>],
-        bad: &BTreeMap<usize, Brief>,
+        rows: impl Iterator<Item = (&'r StoredRow<'r>, &'r Reason)>,
     ) -> io::Result<()> {
         self.make_dir()?;
         let path = self.dir.join(format!("{segment}.jsonl"));
         let fresh = path.with_extension("new");
         let mut file =
             fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        for (index, reason) in bad {
-            let mut line = as_json(&rows[*index]);
-            line.insert("quarantine_reason".into(), reason.to_string().into());
-            writeln!(file, "{}", serde_json::Value::Object(line))?;
+        for (row, reason) in rows {
+            writeln!(file, "{}", reason.line(row))?;
         }
         file.sync_all()?;
         fs::rename(&fresh, &path)?;

@@ -13,7 +13,8 @@ use clickhouse::native::Block;
 use tokio::sync::watch;
 
 use super::columns::{self, LedgerKey};
-use super::quarantine::Quarantine;
+use super::leak::{Leak, LeakAlarm};
+use super::quarantine::{Quarantine, Reason};
 use super::verdict::{Brief, Verdict, brief, judge};
 use super::{Source, State};
 use crate::ledger::Outcome;
@@ -43,6 +44,7 @@ pub struct Shipper {
     spool: Spool,
     source: Source,
     quarantine: Quarantine,
+    alarm: LeakAlarm,
     aside: PathBuf,
     telemetry: Telemetry,
     state: watch::Sender<State>,
@@ -57,16 +59,19 @@ struct Insert<'a> {
 }
 
 impl Shipper {
-    /// `data_dir` gets the quarantine and the segments that cannot be read.
+    /// `data_dir` gets the quarantine and the segments that cannot be read; `leak_scan_rows_max` rows of each segment
+    /// are looked at by the leak alarm.
     pub fn new(
         spool: Spool,
         source: Source,
         data_dir: &std::path::Path,
+        leak_scan_rows_max: usize,
         telemetry: Telemetry,
         state: watch::Sender<State>,
     ) -> Self {
         let quarantine = Quarantine::new(data_dir.join("quarantine"));
-        Self { spool, source, quarantine, aside: data_dir.join("damaged"), telemetry, state }
+        let alarm = LeakAlarm::new(leak_scan_rows_max);
+        Self { spool, source, quarantine, alarm, aside: data_dir.join("damaged"), telemetry, state }
     }
 
     /// Waits until the store is migrated, then ships until the future is dropped. Earlier, rows would go into tables
@@ -155,21 +160,18 @@ impl Shipper {
                 }
             }
         }
+        let leaks = self.alarm.sample(&sealed.id, &rows);
+        let (leaking, rows, minutes) = apart(rows, minutes, leaks);
         let insert =
             Insert { client: &client, segment: &sealed.id, rows: &rows, quarantine: &self.quarantine };
-        let bad = insert.all().await?;
-        if !bad.is_empty() {
-            self.quarantine.keep(&sealed.id, &rows, &bad).map_err(NotShipped::Disk)?;
-            let segment = &sealed.id;
-            tracing::error!(
-                rows = bad.len(),
-                segment,
-                "ClickHouse will never take these rows; see the quarantine"
-            );
-        }
+        let refused = insert.all().await?;
+        self.set_rows_aside(&sealed.id, &rows, &refused, &leaking)?;
         for (index, (row, &minute)) in rows.iter().zip(&minutes).enumerate() {
-            let outcome = if bad.contains_key(&index) { Outcome::Quarantined } else { Outcome::Stored };
+            let outcome = if refused.contains_key(&index) { Outcome::Quarantined } else { Outcome::Stored };
             books.count(row.site, minute, outcome.word(), "", 1);
+        }
+        for (row, minute, _) in &leaking {
+            books.count(row.site, *minute, Outcome::Quarantined.word(), "", 1);
         }
         if !books.0.is_empty() {
             let block = columns::ledger(&books.0).map_err(encoding)?;
@@ -191,9 +193,72 @@ impl Shipper {
                 self.telemetry.settled(&key.site, &key.outcome, *count);
             }
         }
-        self.telemetry.inserted((rows.len() - bad.len()) as u64, started.elapsed());
+        for (row, _, leaks) in &leaking {
+            leaks.iter().for_each(|leak| self.telemetry.leaked(row.site, leak.column, leak.kind));
+        }
+        self.telemetry.inserted((rows.len() - refused.len()) as u64, started.elapsed());
         Ok(())
     }
+
+    /// Keeps what is not inserted in the quarantine, durably.
+    fn set_rows_aside(
+        &self,
+        segment: &str,
+        rows: &[StoredRow<'_>],
+        refused: &BTreeMap<usize, Brief>,
+        leaking: &[Leaking<'_>],
+    ) -> Result<(), NotShipped> {
+        if !refused.is_empty() {
+            let rows = refused.len();
+            tracing::error!(rows, segment, "ClickHouse will never take these rows; see the quarantine");
+        }
+        if let Some((_, _, leaks)) = leaking.first() {
+            let (rows, column, kind) = (leaking.len(), leaks[0].column, leaks[0].kind);
+            tracing::error!(
+                rows,
+                segment,
+                column,
+                kind,
+                "leak alarm: the detectors let an identifier through; the rows are in the quarantine, look at the \
+                 shape of the text there, and at consentry_leaks in /metrics"
+            );
+        }
+        let refused: Vec<_> = refused
+            .iter()
+            .map(|(&index, brief)| (&rows[index], Reason::Refused(brief.clone())))
+            .chain(leaking.iter().map(|(row, _, leaks)| (row, Reason::Leaks(leaks.clone()))))
+            .collect();
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let kept = refused.iter().map(|(row, reason)| (*row, reason));
+        self.quarantine.keep(segment, kept).map_err(NotShipped::Disk)
+    }
+}
+
+/// A row that raised the leak alarm, the minute of its receipt, and what was found.
+type Leaking<'a> = (StoredRow<'a>, u32, Vec<Leak>);
+
+/// Parts the rows that raised the alarm from the others.
+fn apart<'a>(
+    rows: Vec<StoredRow<'a>>,
+    minutes: Vec<u32>,
+    mut leaks: BTreeMap<usize, Vec<Leak>>,
+) -> (Vec<Leaking<'a>>, Vec<StoredRow<'a>>, Vec<u32>) {
+    if leaks.is_empty() {
+        return (Vec::new(), rows, minutes);
+    }
+    let (mut leaking, mut kept, mut kept_minutes) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, (row, minute)) in rows.into_iter().zip(minutes).enumerate() {
+        match leaks.remove(&index) {
+            Some(found) => leaking.push((row, minute, found)),
+            None => {
+                kept.push(row);
+                kept_minutes.push(minute);
+            }
+        }
+    }
+    (leaking, kept, kept_minutes)
 }
 
 /// A segment's lines of the ledger.
