@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, File, Secret};
+use crate::policy::{self, Policy};
 use crate::server;
 use crate::store::engine::{self, Engine, Program};
 use crate::store::{self, External, Source, Target};
@@ -34,6 +35,14 @@ enum Command {
     CheckConfig(ConfigArgs),
     /// Bring the store's schema to this version.
     Migrate(ConfigArgs),
+    /// Print what is collected, why, in which form and for how long, from the code and the configuration.
+    Policy {
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t)]
+        format: policy::Format,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
     /// Run one query as admin and print the answer, TabSeparated unless the query names a FORMAT.
     Sql {
         /// The query.
@@ -142,6 +151,7 @@ pub fn main() -> ExitCode {
             Some(Command::Serve(args)) => serve(args).await,
             Some(Command::CheckConfig(args)) => check_config(&args),
             Some(Command::Migrate(args)) => migrate(&args).await,
+            Some(Command::Policy { format, config }) => print_policy(format, &config),
             Some(Command::Sql { query, config }) => sql(&query, &config).await,
         }
     });
@@ -289,6 +299,12 @@ fn check_config(args: &ConfigArgs) -> Result<(), Failure> {
     for site in sites {
         println!("Site {}: {}; rows are kept {} days.", site.id, site.consent, site.retention_days);
     }
+    Ok(())
+}
+
+fn print_policy(format: policy::Format, args: &ConfigArgs) -> Result<(), Failure> {
+    let config = args.load()?.resolve()?;
+    print!("{}", policy::render(&Policy::of(&config), format));
     Ok(())
 }
 

@@ -19,7 +19,7 @@
 //! | [`spool`] | rows | durable segments on the local disk |
 //! | [`store`] | a complete segment | one insert into ClickHouse |
 //!
-//! [`pipeline`] is the walk in one function, [`ledger`] the books, [`server`] and [`routes`] the sockets, [`cli`] the
+//! [`pipeline`] is the walk in one function, [`ledger`] the books, [`policy`] the disclosure, [`server`] and [`routes`] the sockets, [`cli`] the
 //! commands, [`config`] and [`site`] what was configured, [`telemetry`] logs and metrics, [`clock`] time.
 //!
 //! ## Invariants
@@ -57,6 +57,7 @@ pub mod clock;
 pub mod config;
 pub mod ledger;
 pub mod pipeline;
+pub mod policy;
 pub mod routes;
 pub mod server;
 pub mod site;

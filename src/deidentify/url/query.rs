@@ -24,6 +24,12 @@ impl QueryAllowList {
         list
     }
 
+    /// The patterns as they were written, for the disclosure.
+    pub fn patterns(&self) -> Vec<String> {
+        let prefixes = self.prefixes.iter().map(|prefix| format!("{prefix}*"));
+        self.names.iter().map(|name| name.to_string()).chain(prefixes).collect()
+    }
+
     /// Whether `name`, in its decoded form and compared case-sensitively, is on the list.
     pub fn allows(&self, name: &str) -> bool {
         self.names.iter().any(|known| **known == *name)
