@@ -2,32 +2,55 @@
 //!
 //! | found | becomes |
 //! |---|---|
-//! | e-mail addresses, also with the at sign as `%40` or `%2540` | `[email]` |
+//! | e-mail addresses, also with the at sign encoded or written out | `[email]` |
 //! | IPv4 and IPv6 addresses | `[ip]` |
-//! | seven or more digits, also in groups as in telephone and card numbers | `[number]` |
+//! | telephone numbers with their prefix, or beside a word that announces them | `[phone]` |
+//! | card numbers, IMEIs (Luhn), international account numbers (ISO 13616) | `[card]`, `[imei]`, `[iban]` |
+//! | seven or more digits, also in groups and in one word with letters | `[number]`, `[id]` |
+//! | identity, tax, health and social numbers, passports, licences | `[id]` |
+//! | UUIDs and advertising ids, hardware addresses | `[uuid]`, `[mac]` |
+//! | vehicle numbers and plates | `[vehicle]` |
+//! | postal addresses, coordinates | `[address]`, `[location]` |
+//! | tokens, keys, what decodes to an identifier | `[token]`, `[key]` |
+//! | users and queries in URLs, user names in paths of files | `[auth]`, `[query]`, `[user]` |
+//! | what a label announces, see `keys` | `[name]`, `[birthday]`, `[secret]` and the like |
 //!
 //! Where it is in doubt, it redacts; dates, times, versions, amounts of money and pairs of years stay. (Policy:
 //! name, telephone, e-mail, card and account numbers "found in free text, URLs, props, stacks -> redacted".)
+//! What cannot be told by its form or its label, a name in running text above all, stays: the answer to that is to
+//! list the properties and parameters that are kept.
 //!
 //! Ordinary text is let through by one pass over its bytes that counts signs, borrowed and without allocation.
-//! Otherwise e-mail addresses go first, since their local part may look like a number, then the rest in one more
-//! pass, until nothing more is found. All is linear in the text. Adding a detector: give it a sign in [`Signs`],
-//! and a place in [`redact_emails`] or [`redact_numbers`].
-//!
-//! `email` finds e-mail addresses, `ip` the addresses of machines, `moment` the dates and times that are left alone,
-//! and `number` walks over a text's digits and asks the latter two before it takes them for somebody's number.
+//! Otherwise each detector whose sign is there makes one pass, until nothing more is found; then the same is done to
+//! what the text looks like once encodings and compatibility forms are taken off (`veil`). All is linear in the text.
+//! Adding a detector: give it a sign in [`Signs`] and a place in [`plain`]'s list.
 
+mod checks;
+mod code;
 mod email;
 mod ip;
+mod keys;
+mod label;
 mod moment;
 mod number;
+mod place;
+mod secret;
 #[cfg(test)]
 mod tests;
+mod urls;
+mod veil;
 
 use std::borrow::Cow;
 
-use email::redact_emails;
+pub use keys::kind_of_key;
+
+use code::redact_codes;
+use email::{redact_emails, redact_spelt_emails};
+use label::{redact_announced, redact_labelled};
 use number::redact_numbers;
+use place::redact_places;
+use secret::redact_secrets;
+use urls::redact_urls;
 
 /// This many digits make a number that could be somebody's.
 const NUMBER_DIGITS_MIN: usize = 7;
@@ -48,20 +71,80 @@ pub struct Redacted<'a> {
     pub count: u16,
 }
 
-/// Replaces identifiers in `text` by `[email]`, `[ip]` and `[number]`.
+/// Replaces identifiers in `text` by `[kind]`.
 ///
 /// Redacting twice gives the same as redacting once. Cut a text to length after redacting it, not before: half of
 /// an e-mail address is no longer recognised as one.
 pub fn redact(text: &str) -> Redacted<'_> {
+    let mut redacted = plain(text);
+    // What has neither escapes nor other scripts hides nothing.
+    let veiled =
+        memchr::memchr3(b'%', b'&', b'\\', redacted.text.as_bytes()).is_some() || !redacted.text.is_ascii();
+    if veiled && let Some(seen) = veil::unveil(&redacted.text) {
+        let found = plain(&seen);
+        if found.count > 0 {
+            redacted.count = redacted.count.saturating_add(found.count);
+            redacted.text = Cow::Owned(found.text.into_owned());
+        }
+    }
+    redacted
+}
+
+/// What stands for the value of a field of this name: `None` where the value is to be looked at for itself.
+///
+/// A field called "name" is a person's where its value is written like a person's name.
+pub fn redact_field(name: &str, value: &str) -> Option<&'static str> {
+    if value.starts_with('[') && value.ends_with(']') || keys::is_harmless(value) {
+        return None;
+    }
+    let person = || {
+        let mut words = value.split(' ');
+        let capitalised = |word: &str| {
+            word.starts_with(char::is_uppercase)
+                && word.chars().all(|c| c.is_alphabetic() || "'-.’".contains(c))
+        };
+        (name.eq_ignore_ascii_case("name") || name.eq_ignore_ascii_case("nombre"))
+            && (2..=4).contains(&value.split(' ').count())
+            && words.all(capitalised)
+    };
+    kind_of_key(name).or_else(|| person().then_some("[name]"))
+}
+
+/// Replaces identifiers in a text that hides none.
+fn plain(text: &str) -> Redacted<'_> {
     let mut redacted = Redacted { text: Cow::Borrowed(text), count: 0 };
     for _ in 0..ROUNDS_MAX {
         let before = redacted.count;
         let signs = Signs::of(redacted.text.as_bytes());
+        if signs.none() {
+            break;
+        }
+        if signs.slashes > 1 || signs.backslashes > 0 {
+            redact_urls(&mut redacted);
+        }
+        if signs.may_hold_secret(redacted.text.len()) {
+            redact_secrets(&mut redacted);
+        }
         if signs.may_hold_email(&redacted.text) {
             redact_emails(&mut redacted);
         }
+        if signs.brackets > 0 {
+            redact_spelt_emails(&mut redacted);
+        }
+        if signs.labels > 0 {
+            redact_labelled(&mut redacted);
+        }
+        if signs.may_hold_code(redacted.text.len()) {
+            redact_codes(&mut redacted);
+        }
+        if signs.digits > 0 {
+            redact_places(&mut redacted);
+        }
         if signs.may_hold_number() {
             redact_numbers(&mut redacted);
+        }
+        if signs.digits > 2 {
+            redact_announced(&mut redacted);
         }
         if redacted.count == before {
             break;
@@ -98,6 +181,14 @@ struct Signs {
     colons: usize,
     ats: usize,
     percents: usize,
+    slashes: usize,
+    backslashes: usize,
+    /// Opening brackets of any kind.
+    brackets: usize,
+    /// Colons and equals signs.
+    labels: usize,
+    dashes: usize,
+    high: usize,
 }
 
 impl Signs {
@@ -105,25 +196,66 @@ impl Signs {
         let mut signs = Self::default();
         // Counters of one byte let the compiler count a vector's worth of bytes at a time.
         for chunk in text.chunks(255) {
-            let (mut digits, mut dots, mut colons, mut ats, mut percents) = (0_u8, 0_u8, 0_u8, 0_u8, 0_u8);
+            let mut counts = [0_u8; 11];
             for &byte in chunk {
-                digits += u8::from(byte.wrapping_sub(b'0') < 10);
-                dots += u8::from(byte == b'.');
-                colons += u8::from(byte == b':');
-                ats += u8::from(byte == b'@');
-                percents += u8::from(byte == b'%');
+                let is = [
+                    byte.wrapping_sub(b'0') < 10,
+                    byte == b'.',
+                    byte == b':',
+                    byte == b'@',
+                    byte == b'%',
+                    byte == b'/',
+                    byte == b'\\',
+                    byte == b'(' || byte == b'[' || byte == b'{',
+                    byte == b':' || byte == b'=',
+                    byte == b'-',
+                    byte >= 0x80,
+                ];
+                for (count, is) in counts.iter_mut().zip(is) {
+                    *count += u8::from(is);
+                }
             }
-            signs.digits += usize::from(digits);
-            signs.dots += usize::from(dots);
-            signs.colons += usize::from(colons);
-            signs.ats += usize::from(ats);
-            signs.percents += usize::from(percents);
+            let totals = [
+                &mut signs.digits,
+                &mut signs.dots,
+                &mut signs.colons,
+                &mut signs.ats,
+                &mut signs.percents,
+                &mut signs.slashes,
+                &mut signs.backslashes,
+                &mut signs.brackets,
+                &mut signs.labels,
+                &mut signs.dashes,
+                &mut signs.high,
+            ];
+            for (total, count) in totals.into_iter().zip(counts) {
+                *total += usize::from(count);
+            }
         }
         signs
     }
 
+    /// Words alone.
+    fn none(&self) -> bool {
+        self.digits + self.ats + self.percents + self.backslashes + self.brackets + self.labels == 0
+            && self.slashes < 2
+            && self.dashes < 5
+    }
+
     fn may_hold_email(&self, text: &str) -> bool {
         self.ats > 0 || self.percents > 0 && (text.contains("%40") || text.contains("%2540"))
+    }
+
+    fn may_hold_secret(&self, length: usize) -> bool {
+        length >= 16 && (self.digits > 0 || self.dashes >= 5 || self.labels > 0)
+    }
+
+    /// Documents have digits, opaque tokens too or are long; hardware addresses may be all letters.
+    fn may_hold_code(&self, length: usize) -> bool {
+        self.digits > 1
+            || length >= 16 && (self.digits > 0 || self.labels > 0)
+            || self.colons >= 5
+            || self.dashes >= 4
     }
 
     fn may_hold_number(&self) -> bool {

@@ -33,6 +33,70 @@ pub(super) fn redact_emails(redacted: &mut Redacted<'_>) {
     take_over(redacted, found);
 }
 
+/// An at sign written out, and the dots behind it: "jane (at) mail (dot) com", "jane [at] mail.com".
+pub(super) fn redact_spelt_emails(redacted: &mut Redacted<'_>) {
+    let mut rewrite = Rewrite::new(&redacted.text);
+    let text = rewrite.text;
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(found) = memchr::memchr3(b'(', b'[', b'{', &bytes[at..]) {
+        at += found;
+        let Some(sign_end) = spelt(bytes, at, b"at") else {
+            at += 1;
+            continue;
+        };
+        let local_end = text[..at].trim_end().len();
+        let start = local_part_start(text, rewrite.copied, rewrite.copied, local_end);
+        let end = spelt_domain_end(bytes, sign_end);
+        if start < local_end && end > sign_end {
+            rewrite.replace(start, end, EMAIL);
+            at = end;
+        } else {
+            at = sign_end;
+        }
+    }
+    let found = rewrite.finish();
+    take_over(redacted, found);
+}
+
+/// Where a bracketed word that begins at `at` ends, with the blanks behind it.
+fn spelt(bytes: &[u8], at: usize, word: &[u8]) -> Option<usize> {
+    let inner = bytes.get(at + 1..)?.trim_ascii_start();
+    let start = bytes.len() - inner.len();
+    let rest = inner.get(word.len()..).filter(|_| inner[..word.len()].eq_ignore_ascii_case(word))?;
+    let closing = rest.trim_ascii_start();
+    let end = start + word.len() + (rest.len() - closing.len()) + 1;
+    let fits = closing.first().is_some_and(|byte| b")]}".contains(byte));
+    fits.then(|| end + bytes[end..].iter().take_while(|&&byte| byte == b' ').count())
+}
+
+/// Labels with dots, or dots written out, between them; `start` where there are not two.
+fn spelt_domain_end(bytes: &[u8], start: usize) -> usize {
+    let (mut at, mut labels, mut end) = (start, 0, start);
+    loop {
+        let length =
+            bytes[at..].iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'-').count();
+        if length == 0 {
+            break;
+        }
+        labels += 1;
+        end = at + length;
+        let blank = end + bytes[end..].iter().take_while(|&&byte| byte == b' ').count();
+        at = if bytes.get(end) == Some(&b'.') {
+            end + 1
+        } else if let Some(dot_end) =
+            spelt(bytes, blank, b"dot").filter(|_| bytes.get(blank).is_some_and(|b| b"([{".contains(b)))
+        {
+            dot_end
+        } else if bytes[end..].len() > 5 && bytes[end..end + 5].eq_ignore_ascii_case(b" dot ") {
+            end + 5
+        } else {
+            break;
+        };
+    }
+    if labels >= 2 { end } else { start }
+}
+
 fn at_sign_length(bytes: &[u8]) -> Option<usize> {
     [&b"@"[..], b"%40", b"%2540"].into_iter().find(|sign| bytes.starts_with(sign)).map(<[u8]>::len)
 }
@@ -84,6 +148,10 @@ fn domain_end(text: &str, start: usize) -> usize {
     }
     let length = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-'))).unwrap_or(rest.len());
     let domain = rest[..length].trim_end_matches(['.', '-']);
+    // "hero@2x.png" is a picture for dense screens.
+    if matches!(domain.as_bytes(), [b'1'..=b'4', b'x', b'.', ..]) {
+        return start;
+    }
     let named = domain.split('.').any(|label| label.starts_with(char::is_alphabetic));
     let addressed = ipv4_end(domain.as_bytes(), 0) == Some(domain.len());
     if named || addressed { start + domain.len() } else { start }

@@ -21,7 +21,7 @@ pub(super) fn moment_end(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 /// "2026-11-23", "23.11.2026", "11/23/2026": one separator twice, a year from 1900 to 2099, a day and a month.
-fn date_end(bytes: &[u8], at: usize) -> Option<usize> {
+pub(super) fn date_end(bytes: &[u8], at: usize) -> Option<usize> {
     let (first, end) = number(bytes, at, 1, 4)?;
     let separator = *bytes.get(end).filter(|byte| b"-/.".contains(byte))?;
     let (second, second_end) = number(bytes, end + 1, 1, 2)?;

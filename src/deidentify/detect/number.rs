@@ -3,6 +3,7 @@
 //! What a run of digits is depends on its neighbours: an address or a date ends it, a currency or a decimal comma
 //! next to it makes it an amount.
 
+use super::checks::luhn;
 use super::ip::{ipv4_end, ipv6_within};
 use super::moment::{moment_end, number};
 use super::{IP, NUMBER, NUMBER_DIGITS_MIN, Redacted, Rewrite, take_over};
@@ -21,7 +22,11 @@ pub(super) fn redact_numbers(redacted: &mut Redacted<'_>) {
                 .take_while(|byte| byte.is_ascii_hexdigit() || b":.".contains(byte))
                 .count();
             ipv6_from = at + run;
-            if let Some((start, end)) = ipv6_within(rewrite.text, at, at + run) {
+            // All addresses, as a network: "::/0".
+            let network = &bytes[at..at + run] == b"::"
+                && matches!(bytes[at + run..], [b'/', d, ..] if d.is_ascii_digit());
+            let whole = network.then_some((at, at + run));
+            if let Some((start, end)) = whole.or_else(|| ipv6_within(rewrite.text, at, at + run)) {
                 rewrite.replace(start, end, IP);
                 at = end;
                 continue;
@@ -34,6 +39,10 @@ pub(super) fn redact_numbers(redacted: &mut Redacted<'_>) {
         if let Some(end) = ipv4_end(bytes, at) {
             rewrite.replace(at, end, IP);
             at = end;
+        } else if let Some(end) = coordinates_end(bytes, at) {
+            let sign = usize::from(at > rewrite.copied && matches!(bytes[at - 1], b'-' | b'+'));
+            rewrite.replace(at - sign, end, "[location]");
+            at = end;
         } else if let Some(end) = moment_end(bytes, at) {
             at = end;
         } else {
@@ -41,7 +50,7 @@ pub(super) fn redact_numbers(redacted: &mut Redacted<'_>) {
             if run.is_somebodys(bytes, at) {
                 let start = run.start_with_prefix(bytes, at, rewrite.copied);
                 let end = run.end_with_bracket(bytes, start);
-                rewrite.replace(start, end, NUMBER);
+                rewrite.replace(start, end, run.kind(&bytes[start..end]));
                 at = end;
             } else {
                 at = run.end;
@@ -72,8 +81,36 @@ fn separator(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
     }
 }
 
+/// A latitude and a longitude, or the other way about, that begin at a digit: fractions of three digits and more, one of
+/// them of four, with a comma, a semicolon or a blank between.
+fn coordinates_end(bytes: &[u8], at: usize) -> Option<usize> {
+    let (first_fraction, first_end) = fraction(bytes, at)?;
+    if matches!(bytes[..at], [.., b'.' | b'0'..=b'9']) {
+        return None;
+    }
+    let separators = bytes[first_end..].iter().take(3).take_while(|byte| b",; /".contains(byte)).count();
+    let encoded = bytes[first_end..].starts_with(b"%2C");
+    let mut second = first_end + if encoded { 3 } else { separators };
+    if second == first_end {
+        return None;
+    }
+    second += usize::from(matches!(bytes.get(second), Some(b'-' | b'+')));
+    let (second_fraction, end) = fraction(bytes, second)?;
+    (first_fraction.max(second_fraction) >= 4).then_some(end)
+}
+
+/// Digits behind the point of a number of degrees, and where it ends.
+fn fraction(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+    let (_, whole_end) = number(bytes, at, 1, 3).filter(|&(degrees, _)| degrees <= 180)?;
+    if bytes.get(whole_end) != Some(&b'.') {
+        return None;
+    }
+    let count = bytes[whole_end + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (3..=15).contains(&count).then_some((count, whole_end + 1 + count))
+}
+
 /// Groups of digits with separators between them.
-struct Run {
+pub(super) struct Run {
     end: usize,
     digits: usize,
     groups: usize,
@@ -93,7 +130,7 @@ struct Run {
 
 impl Run {
     /// The run whose first digit is at `start`.
-    fn at(bytes: &[u8], start: usize) -> Self {
+    pub(super) fn at(bytes: &[u8], start: usize) -> Self {
         let mut run = Self {
             end: start,
             digits: 0,
@@ -164,20 +201,63 @@ impl Run {
             self.separators == DOT && (3..=4).contains(&self.groups) && self.single_digit && self.longest < 7;
         let round = self.groups > 1 && self.thousands && self.round && plain;
         let years = self.groups == 2 && self.years;
-        !(amount || decimal || version || round || years)
+        // A law ("1007/2023") and a weakness ("CVE-2024-3094") carry their year.
+        let of_year = self.groups == 2 && self.digits <= 9 && self.last == 4;
+        let end = &bytes[..self.end];
+        let law = of_year && (end[..self.end - 2].ends_with(b"/19") || end[..self.end - 2].ends_with(b"/20"));
+        let weakness = of_year && bytes[..start].to_ascii_uppercase().ends_with(b"CVE-");
+        !(amount || decimal || version || round || years || law || weakness)
     }
 
-    /// Takes in a plus or a bracket before the number, but nothing before `floor`.
+    /// Takes in a plus or a bracket before the number, or the letters that it is one word with ("E56469243"), but
+    /// nothing before `floor`.
     fn start_with_prefix(&self, bytes: &[u8], start: usize, floor: usize) -> usize {
-        let prefix = bytes[floor..start].iter().rev().take(2).take_while(|byte| b"+(".contains(byte)).count();
-        start - prefix
+        let before = &bytes[floor..start];
+        let letters = before.iter().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        // "%2B34612345678": the letters before are an escape's.
+        let escape = letters >= 2 && before[..before.len() - letters].ends_with(b"%");
+        if letters > 0 {
+            return start - if escape { letters - 2 } else { letters };
+        }
+        start - before.iter().rev().take(2).take_while(|byte| b"+(".contains(byte)).count()
     }
 
-    /// Takes in the closing bracket where it was opened in the number.
+    /// Takes in the closing bracket where it was opened in the number, or the letters and digits that are one word with
+    /// it, an extension ("x7195") among them.
     fn end_with_bracket(&self, bytes: &[u8], start: usize) -> usize {
         let count = |bracket: u8| bytes[start..self.end].iter().filter(|&&byte| byte == bracket).count();
         let closes = bytes.get(self.end) == Some(&b')') && count(b'(') > count(b')');
-        self.end + usize::from(closes)
+        let joined = bytes[self.end..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        self.end + if closes { 1 } else { joined }
+    }
+
+    /// What kind of number it is, where that can be told; `whole` is the text that is replaced.
+    fn kind(&self, whole: &[u8]) -> &'static str {
+        let letters = whole.iter().any(u8::is_ascii_alphabetic);
+        match self.digits {
+            _ if letters => "[id]",
+            15 if whole.starts_with(b"35") && luhn(whole) => "[imei]",
+            12..=19 if luhn(whole) => "[card]",
+            7..=15 if matches!(whole, [b'+', ..] | [b'0', b'0', ..] | [b'(', ..]) => "[phone]",
+            _ => NUMBER,
+        }
+    }
+
+    /// How many digits it has.
+    pub(super) fn digits(&self) -> usize {
+        self.digits
+    }
+
+    /// Where it ends.
+    pub(super) fn end(&self) -> usize {
+        self.end
+    }
+
+    /// Whether it is a year, or a year with something behind it.
+    pub(super) fn begins_with_year(&self, bytes: &[u8], start: usize) -> bool {
+        let year = bytes[start..].starts_with(b"19") || bytes[start..].starts_with(b"20");
+        let first = bytes[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        year && first == 4 && self.digits <= 6
     }
 }
 

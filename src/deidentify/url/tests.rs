@@ -120,7 +120,7 @@ fn loopback_stays() {
 
 #[test]
 fn numbers_before_the_domain_go() {
-    gives("https://u1234567.ct.mailer.example/", "u[number].ct.mailer.example", "/");
+    gives("https://u1234567.ct.mailer.example/", "[id].ct.mailer.example", "/");
     gives("https://12345678.example/", "12345678.example", "/");
 }
 
@@ -128,7 +128,7 @@ fn numbers_before_the_domain_go() {
 fn path_segments_are_redacted_decoded() {
     gives("https://a.example/u/john%40example.com/edit", "a.example", "/u/[email]/edit");
     gives("https://a.example/u/john@example.com", "a.example", "/u/[email]");
-    gives("https://a.example/t/%2B34%20612%20345%20678", "a.example", "/t/[number]");
+    gives("https://a.example/t/%2B34%20612%20345%20678", "a.example", "/t/[phone]");
     gives("https://a.example/ip/203.0.113.9", "a.example", "/ip/[ip]");
     gives("https://a.example/o/1234567", "a.example", "/o/[number]");
     gives("https://a.example/x/a%2Fb%20john%40example.com", "a.example", "/x/a%2Fb%20[email]");
@@ -180,8 +180,8 @@ fn query_is_redacted() {
     let reduced =
         reduced("https://a.example/?ref=john%40example.com&utm_4111111111111111=a&utm_term=%2B34612345678");
     assert_eq!(reduced.query[0].1, "[email]");
-    assert_eq!(reduced.query[1].0, "utm_[number]");
-    assert_eq!(reduced.utm.term.as_deref(), Some("[number]"));
+    assert_eq!(reduced.query[1].0, "utm_[card]");
+    assert_eq!(reduced.utm.term.as_deref(), Some("[phone]"));
     assert_eq!(reduced.redactions, 3);
 }
 

@@ -1,0 +1,262 @@
+//! Numbers with letters in them: documents, devices, accounts, vehicles, told by their form and, where there is one, by
+//! their check digit. A table of forms in a small language of patterns, tried at the beginning of each word.
+//!
+//! In a pattern `A` is a letter, `9` a digit, `X` either, `H` a hexadecimal digit, `V` a letter or digit of vehicle
+//! numbers, a small letter that letter in either case, a blank an optional separator (blank, dash, dot), `~` one that
+//! must be there, any other character itself. A find is delimited by what is neither letter nor digit.
+
+use super::checks::{born_behind_letters, british_area, hetu, iban, icao_nine, pan, turkish_province, vin};
+use super::secret::opaque;
+use super::{Redacted, Rewrite, take_over};
+
+/// How sure a form must be of its letters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Case {
+    /// All capitals or all small.
+    Same,
+    /// All capitals: as small letters it would be words.
+    Capitals,
+}
+
+struct Form {
+    kind: &'static str,
+    pattern: &'static str,
+    case: Case,
+    check: fn(&[u8]) -> bool,
+}
+
+fn always(_: &[u8]) -> bool {
+    true
+}
+
+const fn same(kind: &'static str, pattern: &'static str, check: fn(&[u8]) -> bool) -> Form {
+    Form { kind, pattern, case: Case::Same, check }
+}
+
+const fn capitals(kind: &'static str, pattern: &'static str, check: fn(&[u8]) -> bool) -> Form {
+    Form { kind, pattern, case: Case::Capitals, check }
+}
+
+const ID: &str = "[id]";
+const VEHICLE: &str = "[vehicle]";
+
+/// Longer forms before shorter ones that they begin with.
+const FORMS: &[Form] = &[
+    // Advertising ids and other UUIDs (RFC 9562), hardware addresses (EUI-64, EUI-48).
+    same("[uuid]", "HHHHHHHH-HHHH-HHHH-HHHH-HHHHHHHHHHHH", always),
+    same("[mac]", "HH:HH:HH:HH:HH:HH:HH:HH", always),
+    same("[mac]", "HH-HH-HH-HH-HH-HH-HH-HH", always),
+    same("[mac]", "HH:HH:HH:HH:HH:HH", always),
+    same("[mac]", "HH-HH-HH-HH-HH-HH", always),
+    same("[mac]", "HHHH.HHHH.HHHH", has_letter_or_zero),
+    // Documents: United Kingdom (licence, National Insurance), Italy (tax code, licence), India (PAN, GSTIN), Mexico
+    // (CURP, RFC), Finland, United States (Medicare), Germany, Korea, France, Spain (passports).
+    same(ID, "AXXXX999999XX9AA", always),
+    same(ID, "AA 99 99 99 A", always),
+    same(ID, "AAAAAA99A99A999A", always),
+    same(ID, "u1XXXXXXXA", |text| digits(text) > 3),
+    same(ID, "99AAAAA9999AXzX", always),
+    same(ID, "AAAAA9999A", pan),
+    same(ID, "AAAA 999999 AAAAAAX9", born_behind_letters),
+    same(ID, "AAAA 999999 XXX", born_behind_letters),
+    same(ID, "AAA 999999 XXX", born_behind_letters),
+    same(ID, "999999-999X", hetu),
+    same(ID, "999999+999X", hetu),
+    same(ID, "999999A999X", hetu),
+    same(ID, "9AX9 AX9 AA99", |text| text[0] != b'0'),
+    same(ID, "XXXXXXXX9", icao_nine),
+    same(ID, "A999A9999", always),
+    same(ID, "99AA99999", always),
+    same(ID, "AAA999999", always),
+    same(ID, "99999999 9 AA9", always),
+    same(ID, "9999:9999:9999", always),
+    // Vehicles.
+    same(VEHICLE, "VVVVVVVVVVVVVVVVV", vin),
+    capitals(VEHICLE, "AA99AA9999", always),
+    capitals(VEHICLE, "AA9AAA9999", always),
+    capitals(VEHICLE, "99~AAA~9999", turkish_province),
+    capitals(VEHICLE, "99~AAA~999", turkish_province),
+    capitals(VEHICLE, "AAA-999AA", always),
+    capitals(VEHICLE, "AAA-9A99", always),
+    // A postcode of the United Kingdom is some fifteen households.
+    capitals("[address]", "AA9A 9AA", british_area),
+    capitals("[address]", "AA99 9AA", british_area),
+    capitals("[address]", "AA9 9AA", british_area),
+    capitals("[address]", "A9A 9AA", british_area),
+    capitals("[address]", "A99 9AA", british_area),
+    capitals("[address]", "A9 9AA", british_area),
+    capitals(VEHICLE, "AA99 AAA", always),
+    capitals(VEHICLE, "AA-999-AA", always),
+    capitals(VEHICLE, "AA999AA", always),
+];
+
+/// A dotted hardware address; three groups of four digits without a letter are a number's groups.
+fn has_letter_or_zero(text: &[u8]) -> bool {
+    text.iter().any(u8::is_ascii_alphabetic) || text.starts_with(b"00")
+}
+
+fn digits(text: &[u8]) -> usize {
+    text.iter().filter(|byte| byte.is_ascii_digit()).count()
+}
+
+const SEPARATORS: &[u8] = b" -.";
+
+fn accepts(wanted: u8, byte: u8) -> bool {
+    match wanted {
+        b' ' | b'~' => SEPARATORS.contains(&byte),
+        b'A' => byte.is_ascii_alphabetic(),
+        b'9' => byte.is_ascii_digit(),
+        b'H' => byte.is_ascii_hexdigit(),
+        b'X' | b'V' => byte.is_ascii_alphanumeric(),
+        _ => byte.to_ascii_lowercase() == wanted,
+    }
+}
+
+/// Where the form that starts at `at` ends.
+fn form_end(form: &Form, text: &[u8], at: usize) -> Option<usize> {
+    let mut end = at;
+    for &wanted in form.pattern.as_bytes() {
+        match text.get(end) {
+            Some(&byte) if accepts(wanted, byte) => end += 1,
+            _ if wanted == b' ' => {}
+            _ => return None,
+        }
+    }
+    if text.get(end).is_some_and(u8::is_ascii_alphanumeric) {
+        return None;
+    }
+    // A part of something longer with colons is an IPv6 address's.
+    if form.pattern.contains(':') && (text[..at].ends_with(b":") || text[end..].starts_with(b":")) {
+        return None;
+    }
+    let found = &text[at..end];
+    let letters = || found.iter().filter(|byte| byte.is_ascii_alphabetic());
+    let case = letters().all(u8::is_ascii_uppercase)
+        || form.case == Case::Same && letters().all(u8::is_ascii_lowercase)
+        // Hexadecimal digits are written anyhow, and six digits in a row are no word's.
+        || form.pattern.starts_with('H')
+        || form.pattern.contains("999999");
+    (case && (form.check)(found)).then_some(end)
+}
+
+/// Longest text that an account number can be, with blanks between its groups.
+const IBAN_BYTES_MAX: usize = 44;
+
+/// Where the international account number that starts at `at` ends: two letters, two digits, up to 30 letters and
+/// digits with single blanks or dashes between them, a checksum that holds at the end of a word.
+fn iban_end(text: &[u8], at: usize) -> Option<usize> {
+    let [a, b, c, d, ..] = text[at..] else { return None };
+    if !(a.is_ascii_alphabetic() && b.is_ascii_alphabetic()) {
+        return None;
+    }
+    let spaced = SEPARATORS.contains(&c);
+    if !(c.is_ascii_digit() && d.is_ascii_digit() || spaced && d.is_ascii_digit()) {
+        return None;
+    }
+    let mut found = None;
+    let mut end = at;
+    while end < text.len().min(at + IBAN_BYTES_MAX) {
+        let word = text[end..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        if word == 0 {
+            break;
+        }
+        end += word;
+        if end - at <= IBAN_BYTES_MAX && iban(&text[at..end]) {
+            found = Some(end);
+        }
+        match text.get(end) {
+            Some(byte) if SEPARATORS.contains(byte) => end += 1,
+            _ => break,
+        }
+    }
+    found
+}
+
+/// Replaces documents, devices, accounts, vehicles and opaque tokens.
+pub(super) fn redact_codes(redacted: &mut Redacted<'_>) {
+    let mut rewrite = Rewrite::new(&redacted.text);
+    let text = rewrite.text.as_bytes();
+    // A token is looked at once, where it begins.
+    let mut token_from = 0;
+    let mut at = 0;
+    while at < text.len() {
+        if !text[at].is_ascii_alphanumeric() {
+            at += 1;
+            continue;
+        }
+        let word = Word::at(text, at);
+        if at >= token_from {
+            token_from = token_end(text, at);
+            if let Some(kind) = opaque(&text[at..token_from]) {
+                rewrite.replace(at, token_from, kind);
+                at = token_from;
+                continue;
+            }
+        }
+        let found = word.may_begin_a_form(text).then(|| code_end(text, at, &word)).flatten();
+        at = match found {
+            Some((end, kind)) => {
+                rewrite.replace(at, end, kind);
+                end
+            }
+            None => word.end,
+        };
+    }
+    let found = rewrite.finish();
+    take_over(redacted, found);
+}
+
+fn code_end(text: &[u8], at: usize, word: &Word) -> Option<(usize, &'static str)> {
+    if let Some(end) = iban_end(text, at) {
+        return Some((end, "[iban]"));
+    }
+    let begins = |form: &&Form| {
+        let first = form.pattern.as_bytes()[0];
+        accepts(first, text[at]) && (form.pattern.len() > 16 || word.end - at <= form.pattern.len())
+    };
+    FORMS.iter().filter(begins).find_map(|form| Some((form_end(form, text, at)?, form.kind)))
+}
+
+/// A run of letters and digits.
+struct Word {
+    end: usize,
+    letters: usize,
+    digits: usize,
+}
+
+impl Word {
+    fn at(text: &[u8], start: usize) -> Self {
+        let mut word = Self { end: start, letters: 0, digits: 0 };
+        for &byte in &text[start..] {
+            if byte.is_ascii_digit() {
+                word.digits += 1;
+            } else if byte.is_ascii_alphabetic() {
+                word.letters += 1;
+            } else {
+                break;
+            }
+            word.end += 1;
+        }
+        word
+    }
+
+    /// Most words can begin none: without a digit, or followed by what no form has.
+    fn may_begin_a_form(&self, text: &[u8]) -> bool {
+        let mixed = self.digits > 0 && self.letters > 0;
+        let [next, then] = [0, 1].map(|more| text.get(self.end + more).copied().unwrap_or(0));
+        let hardware = matches!(self.letters + self.digits, 2 | 4 | 8)
+            && b":-.".contains(&next)
+            && then.is_ascii_hexdigit();
+        let grouped = SEPARATORS.contains(&next) && then.is_ascii_alphanumeric();
+        mixed && self.letters + self.digits > 3
+            || hardware
+            || grouped && (mixed || self.digits > 0 || self.letters <= 4 && then.is_ascii_digit())
+    }
+}
+
+/// Where the token that starts at `at` ends: with the signs of base64url and, in a JSON Web Token, its dots.
+fn token_end(text: &[u8], at: usize) -> usize {
+    let dots = text[at..].starts_with(b"eyJ");
+    let part = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_-+=".contains(byte) || dots && **byte == b'.';
+    at + text[at..].iter().take_while(part).count()
+}
