@@ -250,6 +250,10 @@ impl<'a> Reader<'a> {
             PayloadConsent::Silent => (self.consent.clone(), PayloadConsent::Silent),
             own => (own, self.consent.clone()),
         };
+        // What the site does not list is gone before anybody has an event.
+        if let Field::Value(props) = &mut wire.props {
+            props.pairs.retain(|(name, _)| site.keeps_prop(name));
+        }
         let (event, ts) = event::check(wire).map_err(rejected)?;
         let received_at_ms = self.submission.received_at_ms();
         let ts_ms =

@@ -76,18 +76,16 @@ pub struct Redacted<'a> {
 /// Redacting twice gives the same as redacting once. Cut a text to length after redacting it, not before: half of
 /// an e-mail address is no longer recognised as one.
 pub fn redact(text: &str) -> Redacted<'_> {
-    let mut redacted = plain(text);
     // What has neither escapes nor other scripts hides nothing.
-    let veiled =
-        memchr::memchr3(b'%', b'&', b'\\', redacted.text.as_bytes()).is_some() || !redacted.text.is_ascii();
-    if veiled && let Some(seen) = veil::unveil(&redacted.text) {
+    let veiled = memchr::memchr3(b'%', b'&', b'\\', text.as_bytes()).is_some() || !text.is_ascii();
+    // First as a reader sees it: "ja<zero width>ne@..." would else lose its second half alone.
+    if veiled && let Some(seen) = veil::unveil(text) {
         let found = plain(&seen);
         if found.count > 0 {
-            redacted.count = redacted.count.saturating_add(found.count);
-            redacted.text = Cow::Owned(found.text.into_owned());
+            return Redacted { text: Cow::Owned(found.text.into_owned()), count: found.count };
         }
     }
-    redacted
+    plain(text)
 }
 
 /// What stands for the value of a field of this name: `None` where the value is to be looked at for itself.

@@ -21,7 +21,7 @@ use crate::beacon::{
 use crate::clock::DAY_MS;
 use crate::consent::{ConsentedEvent, Grant};
 use crate::site::Site;
-use detect::{clean, clean_lines, redact};
+use detect::{clean, clean_lines, redact, redact_field};
 use url::{ClickId, ReducedUrl, Referrer};
 
 /// What is left of an event's words and numbers.
@@ -103,6 +103,18 @@ impl Scrubber {
         self.text(text, kept_bytes_max, clean)
     }
 
+    /// A property: its value is gone where its name says that it identifies, else a line of text.
+    fn prop<'a>(&mut self, name: Cow<'a, str>, value: Cow<'a, str>) -> (Cow<'a, str>, Cow<'a, str>) {
+        let value = match redact_field(&name, &value) {
+            Some(kind) => {
+                self.redactions = self.redactions.saturating_add(1);
+                Cow::Borrowed(kind)
+            }
+            None => self.line(value, TEXT_BYTES_MAX),
+        };
+        (self.line(name, PROP_NAME_BYTES_MAX), value)
+    }
+
     /// Text of several lines.
     fn lines<'a>(&mut self, text: Cow<'a, str>, kept_bytes_max: usize) -> Cow<'a, str> {
         self.text(text, kept_bytes_max, clean_lines)
@@ -179,12 +191,7 @@ pub fn scrub(consented: ConsentedEvent<'_>) -> Result<ScrubbedEvent<'_>, RejectC
         ..Content::default()
     };
     locate(&mut content, &mut scrubber, event.url, event.prev_url, event.referrer, site)?;
-    content.props = event
-        .props
-        .into_iter()
-        .filter(|(name, _)| site.keeps_prop(name))
-        .map(|(name, value)| (scrubber.line(name, PROP_NAME_BYTES_MAX), scrubber.line(value, TEXT_BYTES_MAX)))
-        .collect();
+    content.props = event.props.into_iter().map(|(name, value)| scrubber.prop(name, value)).collect();
     if kind == Kind::Crash {
         crash(&mut content, &mut scrubber, event.crash);
     }

@@ -126,7 +126,14 @@ fn form_end(form: &Form, text: &[u8], at: usize) -> Option<usize> {
         return None;
     }
     // A part of something longer with colons is an IPv6 address's.
-    if form.pattern.contains(':') && (text[..at].ends_with(b":") || text[end..].starts_with(b":")) {
+    let before = text[..at].strip_suffix(b":").map_or(0, |before| {
+        let group = before.iter().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        let hexadecimal = before[before.len() - group..].iter().all(u8::is_ascii_hexdigit);
+        usize::from(hexadecimal && (group > 0 || before.ends_with(b":")))
+    });
+    let joined =
+        before > 0 || matches!(text[end..], [b':', after, ..] if after == b':' || after.is_ascii_hexdigit());
+    if joined && form.pattern.contains(':') {
         return None;
     }
     let found = &text[at..end];

@@ -1,5 +1,6 @@
 //! Which parameters of a query are kept: those that the site's allow-list names, and the campaign's.
 
+use super::super::detect::redact_field;
 use super::campaign::ClickId;
 use super::scrub::{decode, scrub};
 use super::{QUERY_NAME_BYTES_MAX, QUERY_PAIRS_MAX, QUERY_VALUE_BYTES_MAX, ReducedUrl};
@@ -54,7 +55,11 @@ impl<'a> ReducedUrl<'a> {
             if !kept && campaign.is_none() {
                 continue;
             }
-            let (value, count) = scrub(decode(value, true), QUERY_VALUE_BYTES_MAX);
+            let value = decode(value, true);
+            let (value, count) = match redact_field(&name, &value) {
+                Some(kind) => (kind.into(), 1),
+                None => scrub(value, QUERY_VALUE_BYTES_MAX),
+            };
             self.redactions = self.redactions.saturating_add(count);
             if let Some(field) = campaign
                 && !value.is_empty()
