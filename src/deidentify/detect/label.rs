@@ -225,8 +225,11 @@ pub(super) fn redact_announced(redacted: &mut Redacted<'_>) {
     let text = rewrite.text;
     let Announcing { automaton, meaning } = announcing();
     for found in automaton.find_iter(text) {
-        let whole = !text[..found.start()].ends_with(char::is_alphanumeric)
-            && !text[found.end()..].starts_with(char::is_alphabetic);
+        let (before, after) = (&text[..found.start()], &text[found.end()..]);
+        // A word of a sentence, not of a path, a name of a function or what stands for a find.
+        let whole = !before.ends_with(|c: char| c.is_alphanumeric() || "/._-\\@=&?[".contains(c))
+            && !after.starts_with(|c: char| c.is_alphabetic() || "/_-\\@(]=".contains(c))
+            && !(after.starts_with('.') && !after.starts_with(". "));
         if !whole || found.start() < rewrite.copied {
             continue;
         }
