@@ -48,6 +48,40 @@ fn body() -> String {
     )
 }
 
+/// A stack of about 4 KB as a browser gives it: bundles with hashes in their names, lines and columns, modules.
+fn stack() -> String {
+    let frames = [
+        "    at Object.renderWithHooks (https://shop.example/assets/vendor-7d2b4a9c.js:2:{})",
+        "    at commitLayoutEffects (https://shop.example/assets/vendor-7d2b4a9c.js:14:{})",
+        "    at async CheckoutForm.submit (https://shop.example/assets/checkout-3f2a1b9c.js:108:{})",
+        "    at Array.forEach (<anonymous>)",
+        "    at o.<computed> [as onClick] (webpack-internal:///./node_modules/@scope/ui-kit/dist/button.esm.js:88:{})",
+        "    at handler (https://cdn.shop.example/static/js/main.8d3f1c2a.chunk.js?v=2.14.0:1:{})",
+        "    at new Promise (<anonymous>)",
+        "    at dispatchEvent (https://shop.example/_next/static/chunks/pages/product-5e1f.js:1:{})",
+    ];
+    let mut stack = String::from("TypeError: Cannot read properties of undefined (reading 'price')");
+    let mut column = 1_337;
+    while stack.len() < 4_000 {
+        stack.push('\n');
+        stack.push_str(&frames[column % frames.len()].replace("{}", &column.to_string()));
+        column += 1_013;
+    }
+    stack.truncate(4_000);
+    stack
+}
+
+/// Crashes, each with a stack of 4 KB.
+fn crashes(count: usize) -> String {
+    let stack = serde_json::to_string(&stack()).unwrap();
+    let event = format!(
+        r#"{{"type":"crash","ts":{NOW},"url":"https://shop.example/p/1","crash":{{"kind":"TypeError","message":"Cannot read properties of undefined",
+        "stack":{stack},"source":"https://shop.example/assets/checkout-3f2a1b9c.js","line":108,"column":1337}}}}"#
+    );
+    let events = vec![event; count].join(",");
+    format!(r#"{{"site":"demo","sent_at":{NOW},"consent":{{"analytics":true}},"events":[{events}]}}"#)
+}
+
 /// Prints the median of `round`, which does `count` events and gives the nanoseconds it took.
 fn measure(what: &str, count: usize, mut round: impl FnMut() -> u128) {
     round();
@@ -144,6 +178,27 @@ fn main() {
     measure("deidentify: pseudonyms", count, || {
         let events: Vec<_> = consented().into_iter().map(|event| scrub(event).unwrap()).collect();
         timed(|| events.into_iter().for_each(|event| drop(black_box(pseudonymise(event, &keys))))).1
+    });
+    measure("deidentify: both, a page view", count, || {
+        let events = consented();
+        timed(|| {
+            for event in events {
+                drop(black_box(pseudonymise(scrub(event).unwrap(), &keys)));
+            }
+        })
+        .1
+    });
+    let crash_body = crashes(20);
+    let crash_submission = self::submission(&crash_body, &[]);
+    measure("deidentify: both, a crash with a 4 KB stack", 20, || {
+        let read = beacon::read(&crash_submission, &sites).unwrap();
+        let events: Vec<_> = read.map(|beacon| gate(beacon.unwrap()).unwrap()).collect();
+        timed(|| {
+            for event in events {
+                drop(black_box(pseudonymise(scrub(event).unwrap(), &keys)));
+            }
+        })
+        .1
     });
     let pseudonymous = || {
         consented()

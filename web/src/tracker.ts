@@ -107,7 +107,9 @@ const track = (tag: HTMLScriptElement, early: Call[]): void => {
   };
 
   const view = (fields: Fields): void => {
-    page = { url: here(), page_id: randomId() };
+    // Letters alone: digits would be taken for somebody's number.
+    const pageId = randomId().replace(/\d/g, (digit) => 'ghijklmnop'[+digit] ?? '');
+    page = { url: here(), page_id: pageId };
     crashes = deepest = 0;
     untitled = add('pageview', { title: document.title, ...fields });
   };

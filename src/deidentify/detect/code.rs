@@ -64,7 +64,7 @@ const FORMS: &[Form] = &[
     same(ID, "999999+999X", hetu),
     same(ID, "999999A999X", hetu),
     same(ID, "9AX9 AX9 AA99", |text| text[0] != b'0'),
-    same(ID, "XXXXXXXX9", icao_nine),
+    same(ID, "AXXXXXXX9", icao_nine),
     same(ID, "A999A9999", always),
     same(ID, "99AA99999", always),
     same(ID, "AAA999999", always),

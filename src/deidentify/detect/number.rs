@@ -73,7 +73,8 @@ fn separator(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
         [b' ', ..] => Some((SPACE, 1)),
         [b'.', ..] => Some((DOT, 1)),
         [b'-' | b'/', ..] => Some((OTHER, 1)),
-        [b'(' | b')' | b'+', ..] => Some((BRACKET, 1)),
+        // A plus is a prefix's, not a sum's.
+        [b'+', b'(' | b'0'..=b'9', ..] | [b'(' | b')', ..] => Some((BRACKET, 1)),
         [0xC2, 0xA0, ..] => Some((SPACE, 2)),
         [0xE2, 0x80, 0x87 | 0x89 | 0xAF, ..] => Some((SPACE, 3)),
         [0xE2, 0x80, 0x90..=0x93, ..] => Some((OTHER, 3)),
@@ -206,7 +207,9 @@ impl Run {
         let end = &bytes[..self.end];
         let law = of_year && (end[..self.end - 2].ends_with(b"/19") || end[..self.end - 2].ends_with(b"/20"));
         let weakness = of_year && bytes[..start].to_ascii_uppercase().ends_with(b"CVE-");
-        !(amount || decimal || version || round || years || law || weakness)
+        let standard = self.groups > 1 && self.longest <= 5 && is_standard(&bytes[..start]);
+        let fault = self.groups == 1 && self.digits <= 8 && bytes[..start].ends_with(b"0x");
+        !(amount || decimal || version || round || years || law || weakness || standard || fault)
     }
 
     /// Takes in a plus or a bracket before the number, or the letters that it is one word with ("E56469243"), but
@@ -259,6 +262,15 @@ impl Run {
         let first = bytes[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         year && first == 4 && self.digits <= 6
     }
+}
+
+/// "EN 60335-2-15": what stands before a standard's number.
+fn is_standard(before: &[u8]) -> bool {
+    const BODIES: [&[u8]; 9] = [b"EN", b"ISO", b"IEC", b"DIN", b"ASTM", b"ANSI", b"IEEE", b"BS", b"UNE"];
+    let before = before.trim_ascii_end();
+    BODIES.iter().any(|body| {
+        before.strip_suffix(*body).is_some_and(|rest| !rest.last().is_some_and(u8::is_ascii_alphanumeric))
+    })
 }
 
 const CURRENCIES: [&str; 16] =

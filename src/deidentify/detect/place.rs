@@ -89,6 +89,38 @@ fn places() -> &'static Places {
     })
 }
 
+/// Things that are written like a street: "500 GB Hard Drive", "via Bluetooth 5.0".
+fn is_a_thing(found: &str, after: &str) -> bool {
+    const DRIVES: [&str; 9] = ["Test", "Hard", "Flash", "Disk", "Thumb", "USB", "Pen", "State", "Google"];
+    const WAYS: [&str; 14] = [
+        "Bluetooth",
+        "USB",
+        "HDMI",
+        "Wi-Fi",
+        "WiFi",
+        "Wifi",
+        "Thunderbolt",
+        "Ethernet",
+        "Lightning",
+        "PayPal",
+        "DisplayPort",
+        "SMS",
+        "NFC",
+        "OTA",
+    ];
+    let drive = || {
+        let before = found.split(" Drive").next().unwrap_or_default();
+        before.len() < found.len() && DRIVES.iter().any(|word| before.ends_with(word))
+    };
+    let by_way = || {
+        let words = found.trim_start_matches(|c: char| !c.is_alphanumeric());
+        let rest = words.strip_prefix("via ").or(words.strip_prefix("Via "));
+        rest.is_some_and(|rest| WAYS.iter().any(|way| rest.starts_with(way)))
+    };
+    let version = after.starts_with('.') && after[1..].starts_with(|c: char| c.is_ascii_digit());
+    drive() || by_way() || version
+}
+
 /// Replaces addresses and coordinates in degrees.
 pub(super) fn redact_places(redacted: &mut Redacted<'_>) {
     let places = places();
@@ -99,6 +131,9 @@ pub(super) fn redact_places(redacted: &mut Redacted<'_>) {
     for (index, pattern) in places.patterns.iter().enumerate() {
         let mut rewrite = Rewrite::new(&redacted.text);
         for found in pattern.find_iter(rewrite.text) {
+            if is_a_thing(found.as_str(), &rewrite.text[found.end()..]) {
+                continue;
+            }
             // A pattern may take in the sign before the first word.
             let skipped = found.as_str().len()
                 - found.as_str().trim_start_matches(|c: char| !c.is_alphanumeric()).len();

@@ -98,7 +98,11 @@ fn home(text: &[u8], at: usize) -> Option<(usize, usize)> {
     (!name.is_empty() && !NOBODY.contains(&name.as_slice())).then_some((start, end))
 }
 
-/// A page's own address may be "/home/news"; a file's path goes deeper and ends in a file or a folder of a file system.
+/// A page's own address may be "/home/garden/chairs"; a file's path goes deeper, and ends in a file that is no page.
 fn is_deep(path: &[u8]) -> bool {
-    path.iter().filter(|&&byte| byte == b'/').count() >= 3
+    let path = path.split(|&byte| byte == b' ' || byte == b'\n').next().unwrap_or_default();
+    let file = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    let ending = file.rsplit(|&byte| byte == b'.').next().filter(|ending| ending.len() < file.len());
+    let page = |ending: &[u8]| [&b"html"[..], b"htm", b"php", b"asp", b"aspx", b"jsp"].contains(&ending);
+    path.iter().filter(|&&byte| byte == b'/').count() >= 3 && ending.is_some_and(|ending| !page(ending))
 }
