@@ -9,7 +9,7 @@ use consentry::accept::{self, Limits, Submission};
 use consentry::beacon;
 use consentry::config::File;
 use consentry::consent::gate;
-use consentry::deidentify::{Salts, pseudonymise, scrub};
+use consentry::deidentify::{SaltStore, Salts, pseudonymise, scrub};
 use consentry::enrich::{agent::Agents, enrich};
 use consentry::site::Sites;
 use consentry::spool::encode;
@@ -152,7 +152,7 @@ fn main() {
     }
     let sites = File::default().resolve().unwrap().sites;
     let dir = tempfile::tempdir().unwrap();
-    let salts = Salts::open(dir.path(), vec!["demo".into()], NOW).unwrap();
+    let salts = Salts::open(dir.path(), SaltStore::File, vec!["demo".into()], NOW).unwrap();
     let rules = include_str!(concat!(env!("OUT_DIR"), "/uap_regexes.json"));
     let agents = Agents::from_json(rules, 1024).unwrap();
     let body = body();

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, File, Secret};
+use crate::deidentify;
 use crate::policy::{self, Policy};
 use crate::server;
 use crate::store::engine::{self, Engine, Program};
@@ -43,6 +44,8 @@ enum Command {
         #[command(flatten)]
         config: ConfigArgs,
     },
+    /// Check the journal of salts line by line and print what became of each salt.
+    Receipts(ConfigArgs),
     /// Run one query as admin and print the answer, TabSeparated unless the query names a FORMAT.
     Sql {
         /// The query.
@@ -152,6 +155,7 @@ pub fn main() -> ExitCode {
             Some(Command::CheckConfig(args)) => check_config(&args),
             Some(Command::Migrate(args)) => migrate(&args).await,
             Some(Command::Policy { format, config }) => print_policy(format, &config),
+            Some(Command::Receipts(args)) => receipts(&args),
             Some(Command::Sql { query, config }) => sql(&query, &config).await,
         }
     });
@@ -177,6 +181,10 @@ async fn bind(address: SocketAddr, what: &str, flag: &str) -> Result<TcpListener
 }
 
 async fn serve(args: ServeArgs) -> Result<(), Failure> {
+    // Before there is a key in memory.
+    deidentify::forbid_core_dumps().map_err(|error| {
+        Failure::of(format!("cannot switch off core dumps, which would hold keys: {error}"))
+    })?;
     let mut file = args.config.load()?;
     file.listen = args.listen.unwrap_or(file.listen);
     file.admin_listen = args.admin_listen.unwrap_or(file.admin_listen);
@@ -297,7 +305,10 @@ fn check_config(args: &ConfigArgs) -> Result<(), Failure> {
     let mut sites: Vec<_> = config.sites.iter().collect();
     sites.sort_by(|a, b| a.id.cmp(&b.id));
     for site in sites {
-        println!("Site {}: {}; rows are kept {} days.", site.id, site.consent, site.retention_days);
+        println!(
+            "Site {}: {}; rows are kept {} days, roll-ups {}.",
+            site.id, site.consent, site.retention_days, site.rollup_retention_days
+        );
     }
     Ok(())
 }
@@ -305,6 +316,27 @@ fn check_config(args: &ConfigArgs) -> Result<(), Failure> {
 fn print_policy(format: policy::Format, args: &ConfigArgs) -> Result<(), Failure> {
     let config = args.load()?.resolve()?;
     print!("{}", policy::render(&Policy::of(&config), format));
+    Ok(())
+}
+
+fn receipts(args: &ConfigArgs) -> Result<(), Failure> {
+    let file = args.load()?;
+    let receipts = deidentify::read_receipts(&file.data_dir.join("salts")).map_err(Failure::of)?;
+    println!("number\tat\tevent\tday\tstore\tcommitment\treason");
+    for receipt in &receipts {
+        println!(
+            "{}\t{}\t{}\t{}\t{}\t{}\t{}",
+            receipt.number,
+            receipt.at(),
+            receipt.event.word(),
+            receipt.date(),
+            receipt.store.word(),
+            receipt.commitment,
+            receipt.reason.word()
+        );
+    }
+    let last = receipts.last().map_or("none", |last| &last.chain);
+    println!("The journal is whole: {} lines. Chain of the last one: {last}", receipts.len());
     Ok(())
 }
 

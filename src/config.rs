@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use crate::deidentify::SaltStore;
 use crate::site::{Site, SiteFile, Sites};
 
 /// A value that is never printed.
@@ -45,6 +46,9 @@ pub struct File {
     pub admin_listen: SocketAddr,
     /// Spool, salts and the embedded engine live here.
     pub data_dir: PathBuf,
+    /// Where the salts of visitors' hashes live: `file` (in `data_dir`, for the owner alone) or `memory` (nowhere else;
+    /// a restart begins a new salt and splits the day's visitors).
+    pub salt_store: SaltStore,
     /// `http://user:password@host:8123` of a ClickHouse; absent: the embedded engine.
     pub clickhouse_url: Option<Secret>,
     /// Bearer token for the admin address.
@@ -96,6 +100,7 @@ impl Default for File {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             admin_listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
             data_dir: PathBuf::from("./data"),
+            salt_store: SaltStore::default(),
             clickhouse_url: None,
             admin_token: None,
             trusted_proxies: Vec::new(),

@@ -20,7 +20,8 @@
 //! | [`store`] | a complete segment | one insert into ClickHouse |
 //!
 //! [`pipeline`] is the walk in one function, [`ledger`] the books, [`policy`] the disclosure, [`server`] and [`routes`] the sockets, [`cli`] the
-//! commands, [`config`] and [`site`] what was configured, [`telemetry`] logs and metrics, [`clock`] time.
+//! commands, [`config`] and [`site`] what was configured, [`telemetry`] logs and metrics, [`upkeep`] what
+//! time demands, [`clock`] time.
 //!
 //! ## Invariants
 //! Invariant: no valid sign of consent to analytics means the event is dropped, and none of its bytes reaches a
@@ -62,3 +63,4 @@ pub mod routes;
 pub mod server;
 pub mod site;
 pub mod telemetry;
+pub mod upkeep;

@@ -43,6 +43,8 @@ pub struct SitePolicy {
     pub signals: Vec<&'static str>,
     pub policy_version: String,
     pub retention_days: u16,
+    /// Days that a roll-up, which holds no visitor, is kept.
+    pub rollup_retention_days: u16,
     pub timezone: String,
     pub k_anonymity: u16,
     pub subjects: bool,
@@ -137,6 +139,7 @@ impl SitePolicy {
             signals: site.consent.consulted().map(Basis::as_str).collect(),
             policy_version: site.consent.policy_version().to_owned(),
             retention_days: site.retention_days,
+            rollup_retention_days: site.rollup_retention_days,
             timezone: site.timezone.clone(),
             k_anonymity: site.k_anonymity,
             subjects: site.subjects,

@@ -21,13 +21,14 @@ use crate::accept::Limits;
 use crate::assets::Assets;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::deidentify::Salts;
+use crate::deidentify::{SaltError, Salts};
 use crate::enrich::agent::Agents;
 use crate::pipeline::Pipeline;
 use crate::routes::{Reply, Routes};
 use crate::spool::Spool;
 use crate::store::{self, Brief, MigrateError, Shipper, Source, State};
 use crate::telemetry::Telemetry;
+use crate::upkeep::Upkeep;
 
 /// How long open connections may finish their requests when the collector stops.
 const FINISH: Duration = Duration::from_secs(5);
@@ -56,6 +57,9 @@ pub enum RunError {
         /// What the system said.
         source: io::Error,
     },
+    /// A salt that must not be used, or none to be had.
+    #[error("salts: {0}")]
+    Salts(#[from] SaltError),
     /// The rules for User-Agents, which are part of the program.
     #[error("the User-Agent rules cannot be read: {0}")]
     Agents(String),
@@ -95,7 +99,7 @@ pub async fn run(
         );
     }
     let sites = config.sites.iter().map(|site| site.id.clone()).collect();
-    let salts = Salts::open(&data_dir.join("salts"), sites, clock.now_ms()).map_err(in_data_dir)?;
+    let salts = Salts::open(&data_dir.join("salts"), config.file.salt_store, sites, clock.now_ms())?;
     let agents = Agents::from_json(AGENT_RULES, config.file.agent_cache_entries_max)
         .map_err(|error| RunError::Agents(error.to_string()))?;
     let (state, store) = watch::channel(State::Starting("not reached yet".into()));
@@ -108,6 +112,8 @@ pub async fn run(
         telemetry: telemetry.clone(),
         clock: clock.clone(),
     });
+    let (resting, rest) = watch::channel(false);
+    let upkeep = tokio::spawn(Upkeep::new(pipeline.clone(), source.clone(), store.clone()).run(rest));
     let routes = Arc::new(Routes {
         pipeline,
         assets: Assets::new(config.sites.by_id("demo").is_some()),
@@ -134,6 +140,8 @@ pub async fn run(
         }
         () = &mut stop => {
             preparing.abort();
+            let _ = resting.send(true);
+            let _ = upkeep.await;
             return Ok(());
         }
     };
@@ -146,7 +154,6 @@ pub async fn run(
         let shipper = shipper.clone();
         tokio::spawn(async move { shipper.run().await })
     };
-    let keeping = tokio::spawn(keep_salts(routes.pipeline.clone()));
     let mut on_ready = Some(on_ready);
     if prepared && let Some(on_ready) = on_ready.take() {
         on_ready();
@@ -166,12 +173,13 @@ pub async fn run(
     }
     tracing::info!("stopping: finishing requests");
     preparing.abort();
-    keeping.abort();
     let _ = closing.send(true);
     for server in servers {
         let _ = server.await;
     }
     spool.close().await;
+    let _ = resting.send(true);
+    let _ = upkeep.await;
     shipping.abort();
     let _ = shipping.await;
     let drain = Duration::from_secs(config.file.drain_seconds);
@@ -184,19 +192,6 @@ pub async fn run(
     }
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Makes the new day's salt and destroys the old ones in time, also when nobody sends anything.
-async fn keep_salts(pipeline: Arc<Pipeline>) {
-    loop {
-        tokio::time::sleep(Duration::from_secs(30)).await;
-        let pipeline = pipeline.clone();
-        let kept =
-            tokio::task::spawn_blocking(move || pipeline.salts.keys(pipeline.clock.now_ms()).map(drop));
-        if let Ok(Err(error)) = kept.await {
-            tracing::error!(%error, "the salt of the day cannot be kept; no event is taken without it");
-        }
-    }
 }
 
 /// `uap-core`'s rules, taken from its npm package when the program is built.

@@ -26,6 +26,9 @@ pub struct SiteFile {
     /// Rows are deleted after this many days.
     #[serde(default = "default_retention_days")]
     pub retention_days: u16,
+    /// Roll-ups, which hold numbers and no visitor, are deleted after this many days; at most 3650.
+    #[serde(default = "default_rollup_retention_days")]
+    pub rollup_retention_days: u16,
     /// The time zone of the day that an analyst means.
     #[serde(default = "default_timezone")]
     pub timezone: String,
@@ -48,6 +51,14 @@ fn default_retention_days() -> u16 {
     395
 }
 
+/// Five years: so many that one year can be laid over another, and no more.
+fn default_rollup_retention_days() -> u16 {
+    1825
+}
+
+/// The roll-ups' own TTL (`schema/0007_rollup_retention.sql`).
+const ROLLUP_RETENTION_DAYS_MAX: u16 = 3650;
+
 fn default_timezone() -> String {
     "UTC".into()
 }
@@ -65,6 +76,7 @@ impl SiteFile {
             query_params: default_query_params(),
             props: None,
             retention_days: default_retention_days(),
+            rollup_retention_days: default_rollup_retention_days(),
             timezone: default_timezone(),
             k_anonymity: default_k_anonymity(),
             subjects: false,
@@ -84,6 +96,8 @@ pub struct Site {
     pub props: Option<HashSet<String>>,
     /// Days that a row is kept.
     pub retention_days: u16,
+    /// Days that a roll-up is kept.
+    pub rollup_retention_days: u16,
     /// IANA name.
     pub timezone: String,
     /// Least visitors in a reported group.
@@ -113,6 +127,9 @@ impl Site {
         if written.retention_days == 0 {
             return Err(unsound("retention_days must be above 0".into()));
         }
+        if !(1..=ROLLUP_RETENTION_DAYS_MAX).contains(&written.rollup_retention_days) {
+            return Err(unsound(format!("rollup_retention_days takes 1 to {ROLLUP_RETENTION_DAYS_MAX}")));
+        }
         if jiff::tz::TimeZone::get(&written.timezone).is_err() {
             return Err(unsound(format!("timezone \"{}\" is not an IANA name", written.timezone)));
         }
@@ -122,6 +139,7 @@ impl Site {
             query_params: QueryAllowList::new(&written.query_params),
             props: written.props.map(|names| names.into_iter().collect()),
             retention_days: written.retention_days,
+            rollup_retention_days: written.rollup_retention_days,
             timezone: written.timezone,
             k_anonymity: written.k_anonymity,
             subjects: written.subjects,

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use consent_support::{ALL, Asked, By, Garbage, NOW, No, Objects, Signal, Yes, asked, file, signals, sites};
 use consentry::accept::Limits;
 use consentry::clock::Clock;
-use consentry::deidentify::Salts;
+use consentry::deidentify::{SaltStore, Salts};
 use consentry::enrich::agent::Agents;
 use consentry::pipeline::Pipeline;
 use consentry::spool::Spool;
@@ -110,7 +110,7 @@ async fn a_dropped_event_is_answered_like_an_accepted_one() {
     let pipeline = Pipeline {
         limits: Limits::new(&config),
         sites: config.resolve().unwrap().sites,
-        salts: Salts::open(&dir.path().join("salts"), vec!["shop".into()], NOW).unwrap(),
+        salts: Salts::open(&dir.path().join("salts"), SaltStore::File, vec!["shop".into()], NOW).unwrap(),
         agents: Agents::from_json(rules, 16).unwrap(),
         spool,
         telemetry,

@@ -5,13 +5,18 @@
 //! further, as an opaque borrow of the request: `enrich` makes a family and a version of it.
 
 pub mod detect;
+mod locked;
 mod pseudonym;
 mod salt;
 pub mod url;
 
 use std::borrow::Cow;
 
-pub use salt::{Keys, Salts, SiteKey};
+pub use locked::{Locked, forbid_core_dumps};
+pub use salt::{
+    Broken, Event as SaltEvent, Keys, Reason, Receipt, SaltError, SaltStore, Salts, SiteKey, read_receipts,
+    verify,
+};
 
 use crate::accept::{ClientAddress, UserAgent};
 use crate::beacon::{
@@ -316,17 +321,17 @@ pub fn pseudonymise<'a>(scrubbed: ScrubbedEvent<'a>, keys: &Keys) -> Option<Pseu
     // A visit id older than its 24 h is an identifier past its time.
     let over_age =
         visit_began_ms.is_some_and(|began_ms| raw.received_at_ms.saturating_sub(began_ms) > DAY_MS);
-    let visit = raw.visit_id.filter(|_| !over_age).map_or(0, |id| pseudonym::visit(of_visit, id.expose()));
-    let event_id = raw.event_id.as_ref().map_or(0, |id| pseudonym::event(today, id.expose()));
+    let visit = raw.visit_id.filter(|_| !over_age).map_or(0, |id| pseudonym::visit(&of_visit, id.expose()));
+    let event_id = raw.event_id.as_ref().map_or(0, |id| pseudonym::event(&today, id.expose()));
     // Sent before midnight and again after it, an event has an id under either day's key.
     let yesterday = keys.of_day(&site.id, raw.received_at_ms - DAY_MS);
     let event_id_before = match (&raw.event_id, yesterday) {
         (Some(id), Some(key)) if raw.received_at_ms.rem_euclid(DAY_MS) < RESENT_MS_MAX => {
-            pseudonym::event(key, id.expose())
+            pseudonym::event(&key, id.expose())
         }
         _ => 0,
     };
-    let visitor = pseudonym::visitor(of_visit, raw.client.expose(), raw.agent.expose());
+    let visitor = pseudonym::visitor(&of_visit, raw.client.expose(), raw.agent.expose());
     let pseudonyms = Pseudonyms { visitor, visit, event_id, event_id_before };
     Some(PseudonymousEvent { site, grant, measures, content, pseudonyms, agent: raw.agent })
 }

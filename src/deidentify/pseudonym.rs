@@ -13,6 +13,9 @@ enum Domain {
 }
 
 /// Each part goes in behind its length, so that no two lists of parts give the same input.
+///
+/// The hasher is not zeroized: it lies on a stack that the next calls overwrite, in a process without core dumps, and
+/// wiping it costs half a hash more (115 ns of 215) without reaching the copies that `finalize` makes.
 fn hash(key: &SiteKey, domain: Domain, parts: [&[u8]; 2]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new_keyed(key.bytes());
     hasher.update(&[domain as u8]);
@@ -55,3 +58,6 @@ pub(super) fn visit(key: &SiteKey, id: &str) -> u64 {
 pub(super) fn event(key: &SiteKey, id: &str) -> u128 {
     u128::from_le_bytes(hash(key, Domain::Event, [id.as_bytes(), b""]))
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,8 +182,19 @@ pub struct Table {
 pub const TABLES: &[Table] = &[
     Table {
         name: "consentry.pages",
-        holds: "page views, engaged time and the count of visitors of each page by hour; no visitor's number",
-        kept: "longer than the rows that it was made from",
+        holds: "page views, engaged time and the count of visitors of each page by hour; what the count is made from is \
+                emptied five days after the day began",
+        kept: "for rollup_retention_days (1825 unless set), longer than the rows that it was made from",
+    },
+    Table {
+        name: "consentry.pages_visitors",
+        holds: "how many visitors each page had on each day, as a plain number",
+        kept: "as long as consentry.pages",
+    },
+    Table {
+        name: "consentry.salt_receipts",
+        holds: "when the key of each day was made and destroyed, and a hash of it; no key, and nothing of a visitor",
+        kept: "until the operator deletes it, so that an auditor can read it",
     },
     Table {
         name: "consentry.ledger",

@@ -12,6 +12,8 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (3, "ledger", include_str!("../../schema/0003_ledger.sql")),
     (4, "sites", include_str!("../../schema/0004_sites.sql")),
     (5, "report", include_str!("../../schema/0005_report.sql")),
+    (6, "salt_receipts", include_str!("../../schema/0006_salt_receipts.sql")),
+    (7, "rollup_retention", include_str!("../../schema/0007_rollup_retention.sql")),
 ];
 
 /// Roles on a ClickHouse that is not ours; the embedded engine has them from its users file.
@@ -132,11 +134,15 @@ async fn make_roles(admin: &Client) {
 /// Ids and zones are checked when the configuration is read: no quote can stand in them.
 async fn write_sites(admin: &Client, sites: &Sites) -> Result<(), MigrateError> {
     let row = |site: &std::sync::Arc<crate::site::Site>| {
-        format!("('{}','{}',{},{},now64(3))", site.id, site.timezone, site.k_anonymity, site.retention_days)
+        format!(
+            "('{}','{}',{},{},{},now64(3))",
+            site.id, site.timezone, site.k_anonymity, site.retention_days, site.rollup_retention_days
+        )
     };
     let rows: Vec<String> = sites.iter().map(row).collect();
     let insert = format!(
-        "INSERT INTO consentry.sites (site, timezone, k_anonymity, retention_days, updated_at) VALUES {}",
+        "INSERT INTO consentry.sites \
+         (site, timezone, k_anonymity, retention_days, rollup_retention_days, updated_at) VALUES {}",
         rows.join(",")
     );
     execute(admin, "sites", &insert).await

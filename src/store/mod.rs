@@ -9,6 +9,8 @@ pub mod engine;
 mod leak;
 mod migrate;
 mod quarantine;
+mod receipts;
+mod retention;
 mod ship;
 mod sql;
 mod verdict;
@@ -18,6 +20,8 @@ use std::sync::Arc;
 use clickhouse::Client;
 
 pub use migrate::{MigrateError, migrate};
+pub use receipts::publish_receipts;
+pub use retention::{Retained, STATE_DAYS, agrees_on_time, retain};
 pub use ship::Shipper;
 pub use sql::{SqlError, Target, query};
 pub use verdict::{Brief, Verdict, brief};
