@@ -9,6 +9,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use tokio::net::TcpListener;
 
+use crate::audit::{self, AuditError};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, File, Secret};
 use crate::deidentify;
@@ -46,6 +47,8 @@ enum Command {
     },
     /// Check the journal of salts line by line and print what became of each salt.
     Receipts(ConfigArgs),
+    /// Send canary identifiers through a running collector, search all that it keeps for them, and print a report.
+    Audit(AuditArgs),
     /// Run one query as admin and print the answer, TabSeparated unless the query names a FORMAT.
     Sql {
         /// The query.
@@ -78,6 +81,23 @@ struct ServeArgs {
     /// Where metrics, statistics and health are served.
     #[arg(long, value_name = "ADDR")]
     admin_listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Args, Clone, Default)]
+struct AuditArgs {
+    #[command(flatten)]
+    options: audit::Options,
+    /// How to print the report.
+    #[arg(long, value_enum, default_value_t)]
+    format: audit::Format,
+    /// Print the canaries and do nothing else.
+    #[arg(long)]
+    list: bool,
+    /// Write the report to a file.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
 }
 
 impl ConfigArgs {
@@ -156,6 +176,7 @@ pub fn main() -> ExitCode {
             Some(Command::Migrate(args)) => migrate(&args).await,
             Some(Command::Policy { format, config }) => print_policy(format, &config),
             Some(Command::Receipts(args)) => receipts(&args),
+            Some(Command::Audit(args)) => run_audit(&args).await,
             Some(Command::Sql { query, config }) => sql(&query, &config).await,
         }
     });
@@ -338,6 +359,34 @@ fn receipts(args: &ConfigArgs) -> Result<(), Failure> {
     let last = receipts.last().map_or("none", |last| &last.chain);
     println!("The journal is whole: {} lines. Chain of the last one: {last}", receipts.len());
     Ok(())
+}
+
+async fn run_audit(args: &AuditArgs) -> Result<(), Failure> {
+    let failure = |error| match error {
+        AuditError::Usage(message) => Failure::Usage(message),
+        AuditError::Failed(message) => Failure::Failed(message),
+    };
+    if args.list {
+        let (seed, canaries) = args.options.canaries().map_err(failure)?;
+        println!("seed\t{seed}");
+        canaries.iter().for_each(|canary| println!("{}\t{}", canary.kind, canary.value));
+        return Ok(());
+    }
+    let config = args.config.load()?.resolve()?;
+    let external = external(&config)?;
+    let report = audit::run(&config, external.as_ref(), &args.options).await.map_err(failure)?;
+    let text = report.render(args.format);
+    match &args.out {
+        Some(path) => std::fs::write(path, text)
+            .map_err(|error| Failure::of(format!("cannot write {}: {error}", path.display())))?,
+        None => print!("{text}"),
+    }
+    match report.findings.len() {
+        0 => Ok(()),
+        found => {
+            Err(Failure::of(format!("the audit found {found} traces of what identifies; see the report")))
+        }
+    }
 }
 
 async fn migrate(args: &ConfigArgs) -> Result<(), Failure> {

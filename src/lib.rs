@@ -19,9 +19,9 @@
 //! | [`spool`] | rows | durable segments on the local disk |
 //! | [`store`] | a complete segment | one insert into ClickHouse |
 //!
-//! [`pipeline`] is the walk in one function, [`ledger`] the books, [`policy`] the disclosure, [`server`] and [`routes`] the sockets, [`cli`] the
-//! commands, [`config`] and [`site`] what was configured, [`telemetry`] logs and metrics, [`upkeep`] what
-//! time demands, [`clock`] time.
+//! [`pipeline`] is the walk in one function, [`ledger`] the books, [`policy`] the disclosure, [`audit`] the proof,
+//! [`server`] and [`routes`] the sockets, [`cli`] the commands, [`config`] and [`site`] what was configured,
+//! [`telemetry`] logs and metrics, [`upkeep`] what time demands, [`clock`] time.
 //!
 //! ## Invariants
 //! Invariant: no valid sign of consent to analytics means the event is dropped, and none of its bytes reaches a
@@ -53,6 +53,7 @@ pub mod spool;
 pub mod store;
 
 pub mod assets;
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -386,5 +386,8 @@ pub fn lock_data_dir(data_dir: &Path) -> io::Result<std::fs::File> {
         .mode(0o600)
         .open(data_dir.join("lock"))?;
     rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+    // Who holds it, for `consentry audit`.
+    file.set_len(0)?;
+    io::Write::write_all(&mut &file, format!("{}\n", std::process::id()).as_bytes())?;
     Ok(file)
 }
