@@ -36,7 +36,7 @@ use send::{FIELDS, Sender};
 
 /// How long the audit's events may take from the spool to the store.
 const SETTLE_WAIT: Duration = Duration::from_secs(60);
-/// How long connections may take to end before memory is looked at.
+/// How long connections may take to end, and the last events to be stored.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 /// Why there is no report.
@@ -162,12 +162,16 @@ pub async fn run(
         Some(target) => {
             eprintln!("audit: waiting until {} events are stored", sent.accepted);
             stored = settle(target, &host, sent.accepted, &mut outcome).await;
+            // The pixel's answer does not say what became of its event: those may still be on their way.
+            tokio::time::sleep(CLOSE_WAIT).await;
             eprintln!("audit: searching the store");
             outcome.store(&needles, target).await;
         }
-        None => outcome.not("the store", "no embedded engine runs below the data directory"),
+        None => {
+            tokio::time::sleep(CLOSE_WAIT).await;
+            outcome.not("the store", "no embedded engine runs below the data directory");
+        }
     }
-    tokio::time::sleep(CLOSE_WAIT).await;
     match metrics(admin, config).await {
         Ok(text) => {
             let mut stream = needles.stream();

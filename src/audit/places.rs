@@ -290,15 +290,15 @@ fn searched_region(line: &str) -> Option<(u64, u64, String)> {
 }
 
 /// What may hold rows or texts of queries: in `system` whole rows, elsewhere column by column.
-const COLUMNS: &str = "SELECT concat(t.database, '.', backQuote(t.name)), \
-     if(t.database = 'system', '*', backQuote(c.name)) AS column \
+const COLUMNS: &str = "SELECT concat(t.database, '.', '`', t.name, '`'), \
+     if(t.database = 'system', '*', concat('`', c.name, '`')) AS column \
      FROM system.tables AS t JOIN system.columns AS c ON c.database = t.database AND c.table = t.name \
      WHERE (t.database = 'consentry' AND t.engine NOT IN ('MaterializedView', 'View')) OR t.database = 'report' \
      OR (t.database = 'system' AND (t.name LIKE '%\\_log' OR t.name LIKE '%\\_log\\_%' OR t.name IN \
      ('errors', 'mutations', 'warnings', 'processes', 'query_cache', 'asynchronous_inserts', 'replication_queue'))) \
      GROUP BY ALL ORDER BY ALL FORMAT TSVRaw";
 
-const TABLES: &str = "SELECT concat(database, '.', backQuote(name)) FROM system.tables \
+const TABLES: &str = "SELECT concat(database, '.', '`', name, '`') FROM system.tables \
      WHERE (database = 'consentry' AND engine NOT IN ('MaterializedView', 'View')) \
      OR (database = 'system' AND (name LIKE '%\\_log' OR name LIKE '%\\_log\\_%')) FORMAT TSVRaw";
 

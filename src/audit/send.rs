@@ -18,7 +18,7 @@ use super::canary::{Canary, Variant, percent};
 use super::search::{Needles, Stream};
 
 /// Events in one body.
-const BATCH_EVENTS: usize = 40;
+const BATCH_EVENTS: usize = 20;
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How often a request is sent again that was answered 429 or 503.
@@ -266,7 +266,7 @@ impl<'a> Sender<'a> {
                 json!({ "site": self.target.site, "events": events }).to_string(),
             ),
         };
-        let encoding = ENCODINGS[self.turn / 4 % ENCODINGS.len()];
+        let encoding = ENCODINGS[self.turn % ENCODINGS.len()];
         self.post(carrier, "/v1/events", kind, encoding, &[], body.as_bytes()).await
     }
 
