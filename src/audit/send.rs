@@ -228,7 +228,7 @@ impl<'a> Sender<'a> {
             let written = if consent == Some(true) { variants } else { &variants[..1] };
             let mut events = Vec::new();
             for &variant in written {
-                for canary in canaries {
+                for canary in canaries.iter().filter(|canary| canary.survives(variant)) {
                     events.extend(
                         self.events(canary, variant).into_iter().map(|event| with_consent(event, consent)),
                     );
