@@ -1,5 +1,7 @@
 //! Sends the canaries: every kind in every field of the wire format, by every carrier, with consent and without, in
 //! requests that are taken and in requests that are turned away.
+//!
+//! Long: fields, carriers and refusals are one list, to be read beside the wire format.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -174,7 +176,7 @@ impl<'a> Sender<'a> {
         let value = variant.write(&canary.value);
         let in_url = percent(value.as_bytes());
         let label = canary.kind;
-        let text = |before: &str| canary.free_text.then(|| format!("{before} {value}")).unwrap_or_default();
+        let text = |before: &str| if canary.free_text { format!("{before} {value}") } else { String::new() };
         let (path, kept) = match canary.free_text {
             true => (format!("/p/{in_url}"), format!("&utm_content={in_url}")),
             false => ("/p/1".to_owned(), String::new()),
