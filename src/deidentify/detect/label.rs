@@ -227,10 +227,10 @@ pub(super) fn redact_announced(redacted: &mut Redacted<'_>) {
     for found in automaton.find_iter(text) {
         let (before, after) = (&text[..found.start()], &text[found.end()..]);
         // A word of a sentence, not of a path, a name of a function or what stands for a find.
-        let whole = !before.ends_with(|c: char| c.is_alphanumeric() || "/._-\\@=&?[".contains(c))
-            && !after.starts_with(|c: char| c.is_alphabetic() || "/_-\\@(]=".contains(c))
-            && !(after.starts_with('.') && !after.starts_with(". "));
-        if !whole || found.start() < rewrite.copied {
+        let joined = before.ends_with(|c: char| c.is_alphanumeric() || "/._-\\@=&?[".contains(c))
+            || after.starts_with(|c: char| c.is_alphabetic() || "/_-\\@(]=".contains(c))
+            || after.starts_with('.') && !after.starts_with(". ");
+        if joined || found.start() < rewrite.copied {
             continue;
         }
         let meaning = meaning[found.pattern().as_usize()];
@@ -256,10 +256,8 @@ fn announced(text: &str, from: usize, meaning: Announces) -> Option<(usize, usiz
         }
         let starts =
             byte.is_ascii_alphanumeric() && !bytes[..at].last().is_some_and(u8::is_ascii_alphanumeric);
-        if starts {
-            if let Some(end) = fits(text, at, meaning) {
-                return Some((at, end));
-            }
+        if starts && let Some(end) = fits(text, at, meaning) {
+            return Some((at, end));
         }
         at += 1;
     }
