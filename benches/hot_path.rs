@@ -9,7 +9,7 @@ use consentry::accept::{self, Limits, Submission};
 use consentry::beacon;
 use consentry::config::File;
 use consentry::consent::gate;
-use consentry::deidentify::{SaltStore, Salts, pseudonymise, scrub};
+use consentry::deidentify::{SaltStore, Salts, SubjectKeys, pseudonymise, scrub};
 use consentry::enrich::{agent::Agents, enrich};
 use consentry::site::Sites;
 use consentry::spool::encode;
@@ -159,6 +159,7 @@ fn main() {
     let submission = submission(&body, &[]);
     let count = EVENTS_A_ROUND / 2;
     let keys = salts.keys(NOW).unwrap();
+    let subjects = SubjectKeys::default();
     println!("{} bytes of JSON an event", body.len() / count);
 
     let read = || beacon::read(&submission, &sites).unwrap();
@@ -177,13 +178,14 @@ fn main() {
     });
     measure("deidentify: pseudonyms", count, || {
         let events: Vec<_> = consented().into_iter().map(|event| scrub(event).unwrap()).collect();
-        timed(|| events.into_iter().for_each(|event| drop(black_box(pseudonymise(event, &keys))))).1
+        timed(|| events.into_iter().for_each(|event| drop(black_box(pseudonymise(event, &keys, &subjects)))))
+            .1
     });
     measure("deidentify: both, a page view", count, || {
         let events = consented();
         timed(|| {
             for event in events {
-                drop(black_box(pseudonymise(scrub(event).unwrap(), &keys)));
+                drop(black_box(pseudonymise(scrub(event).unwrap(), &keys, &subjects)));
             }
         })
         .1
@@ -195,7 +197,7 @@ fn main() {
         let events: Vec<_> = read.map(|beacon| gate(beacon.unwrap()).unwrap()).collect();
         timed(|| {
             for event in events {
-                drop(black_box(pseudonymise(scrub(event).unwrap(), &keys)));
+                drop(black_box(pseudonymise(scrub(event).unwrap(), &keys, &subjects)));
             }
         })
         .1
@@ -203,7 +205,7 @@ fn main() {
     let pseudonymous = || {
         consented()
             .into_iter()
-            .map(|event| pseudonymise(scrub(event).unwrap(), &keys).unwrap())
+            .map(|event| pseudonymise(scrub(event).unwrap(), &keys, &subjects).unwrap())
             .collect::<Vec<_>>()
     };
     measure("enrich", count, || {
@@ -219,7 +221,8 @@ fn main() {
         let mut out = Vec::with_capacity(1 << 20);
         timed(|| {
             for beacon in read() {
-                let event = pseudonymise(scrub(gate(beacon.unwrap()).unwrap()).unwrap(), &keys).unwrap();
+                let event =
+                    pseudonymise(scrub(gate(beacon.unwrap()).unwrap()).unwrap(), &keys, &subjects).unwrap();
                 encode(&enrich(event, &agents), &mut out);
             }
             black_box(out.len())

@@ -18,6 +18,7 @@ use crate::server;
 use crate::store::engine::{self, Engine, Program};
 use crate::store::{self, External, Source, Target};
 use crate::telemetry;
+use crate::withdraw::command::{self as subject, SubjectArgs};
 
 /// Consentry: a consent-gated, de-identifying analytics collector in front of ClickHouse.
 #[derive(Debug, Parser)]
@@ -49,6 +50,8 @@ enum Command {
     Receipts(ConfigArgs),
     /// Send canary identifiers through a running collector, search all that it keeps for them, and print a report.
     Audit(AuditArgs),
+    /// Ask a running collector to export, erase, withdraw or restrict the rows of whoever holds a token.
+    Subject(SubjectArgs),
     /// Run one query as admin and print the answer, TabSeparated unless the query names a FORMAT.
     Sql {
         /// The query.
@@ -177,6 +180,7 @@ pub fn main() -> ExitCode {
             Some(Command::Policy { format, config }) => print_policy(format, &config),
             Some(Command::Receipts(args)) => receipts(&args),
             Some(Command::Audit(args)) => run_audit(&args).await,
+            Some(Command::Subject(args)) => ask_subject(args).await,
             Some(Command::Sql { query, config }) => sql(&query, &config).await,
         }
     });
@@ -387,6 +391,14 @@ async fn run_audit(args: &AuditArgs) -> Result<(), Failure> {
             Err(Failure::of(format!("the audit found {found} traces of what identifies; see the report")))
         }
     }
+}
+
+async fn ask_subject(args: SubjectArgs) -> Result<(), Failure> {
+    let file = File::load(args.config.as_deref(), environment())?;
+    subject::run(&args, &file).await.map_err(|failure| match failure {
+        subject::SubjectFailure::Usage(reason) => Failure::Usage(reason),
+        subject::SubjectFailure::Failed(reason) => Failure::Failed(reason),
+    })
 }
 
 async fn migrate(args: &ConfigArgs) -> Result<(), Failure> {

@@ -89,6 +89,13 @@ pub struct File {
     pub leak_scan_rows_max: usize,
     /// How many distinct User-Agents are remembered with their classification.
     pub agent_cache_entries_max: usize,
+    /// The key that makes of a subject's token the column `subject`, 32 random bytes; absent: `subject.key` under
+    /// `data_dir`, made at the first need. Several collectors share it. Without it no subject's rows are found again.
+    pub subject_key_file: Option<PathBuf>,
+    /// Requests to /v1/subjects that one network (a /24 or /48) may send in a minute.
+    pub subject_requests_per_network_and_min_max: u32,
+    /// The same for all networks together.
+    pub subject_requests_per_min_max: u32,
 
     /// The sites that events are taken for. None: one site `demo` for loopback origins.
     pub site: Vec<SiteFile>,
@@ -120,6 +127,9 @@ impl Default for File {
             drain_seconds: 10,
             leak_scan_rows_max: 100,
             agent_cache_entries_max: 4096,
+            subject_key_file: None,
+            subject_requests_per_network_and_min_max: 10,
+            subject_requests_per_min_max: 300,
             site: Vec::new(),
         }
     }
@@ -253,6 +263,11 @@ impl File {
             ("seal_after_ms", self.seal_after_ms),
             ("duplicate_ids_max", self.duplicate_ids_max as u64),
             ("agent_cache_entries_max", self.agent_cache_entries_max as u64),
+            (
+                "subject_requests_per_network_and_min_max",
+                u64::from(self.subject_requests_per_network_and_min_max),
+            ),
+            ("subject_requests_per_min_max", u64::from(self.subject_requests_per_min_max)),
         ];
         for (name, value) in positive {
             if value == 0 {

@@ -23,6 +23,13 @@ pub enum Outcome {
     Quarantined,
 }
 
+/// The reason of a row that its subject had erased while it was still in the spool. Rows that were stored or quarantined
+/// by then stay counted as such; that they went is a line of its own, `erased`, which is no part of the balance.
+pub const ERASED: &str = "erased";
+
+/// The reason of an event whose subject has withdrawn.
+pub const SUBJECT_WITHDRAWN: &str = "subject_withdrawn";
+
 /// The reason of an event that was sent before.
 pub const DUPLICATE: &str = "duplicate";
 

@@ -18,6 +18,7 @@
 //! | [`enrich`] | a pseudonymous event | an [`EventRow`](enrich::EventRow), the one storable type |
 //! | [`spool`] | rows | durable segments on the local disk |
 //! | [`store`] | a complete segment | one insert into ClickHouse |
+//! | [`withdraw`] | a subject's token | every row of that subject: exported, erased, restricted |
 //!
 //! [`pipeline`] is the walk in one function, [`ledger`] the books, [`policy`] the disclosure, [`audit`] the proof,
 //! [`server`] and [`routes`] the sockets, [`cli`] the commands, [`config`] and [`site`] what was configured,
@@ -39,7 +40,7 @@
 //! Invariant: each stage's output type has private fields and one maker, takes the former by value, and cannot be
 //! turned back. `tests/types.rs` shows that the compiler holds it.
 //!
-//! Deliberately absent: a path on the public address that reads data, a log line for an event, a way from a hash
+//! Deliberately absent: a path on the public address that reads data (but one's own, with one's own token), a log line for an event, a way from a hash
 //! back to what it stands for, an access log.
 
 #![deny(unsafe_code)]
@@ -51,6 +52,7 @@ pub mod deidentify;
 pub mod enrich;
 pub mod spool;
 pub mod store;
+pub mod withdraw;
 
 pub mod assets;
 pub mod audit;

@@ -16,10 +16,11 @@ use crate::clock::{Clock, minute_of};
 use crate::consent;
 use crate::deidentify::{self, Keys, Salts};
 use crate::enrich::{self, agent::Agents};
-use crate::ledger::Outcome;
+use crate::ledger::{Outcome, SUBJECT_WITHDRAWN};
 use crate::site::Sites;
 use crate::spool::{Batch, Spool, SpoolError};
 use crate::telemetry::Telemetry;
+use crate::withdraw::{Choice, Subjects};
 
 /// Everything that an event meets on its way.
 pub struct Pipeline {
@@ -29,6 +30,8 @@ pub struct Pipeline {
     pub limits: accept::Limits,
     /// The keys of the day.
     pub salts: Salts,
+    /// Whose rows can be found, and who does not want any.
+    pub subjects: Arc<Subjects>,
     /// User-Agents to families.
     pub agents: Agents,
     /// What makes rows durable.
@@ -151,7 +154,13 @@ impl Pipeline {
         let beacon = entry.map_err(|rejected| NoRow::Rejected(rejected.code))?;
         let consented = consent::gate(beacon).map_err(|reason| NoRow::Dropped(reason.code()))?;
         let scrubbed = deidentify::scrub(consented).map_err(NoRow::Rejected)?;
-        let pseudonymous = deidentify::pseudonymise(scrubbed, keys).ok_or(NoRow::NoKey)?;
+        let mut pseudonymous =
+            deidentify::pseudonymise(scrubbed, keys, &self.subjects.keys).ok_or(NoRow::NoKey)?;
+        match self.subjects.choices.of(pseudonymous.subject()) {
+            None => {}
+            Some(Choice::Withdrawn) => return Err(NoRow::Dropped(SUBJECT_WITHDRAWN)),
+            Some(Choice::Restricted) => pseudonymous.restrict(),
+        }
         let id_before = pseudonymous.event_id_before();
         Ok((enrich::enrich(pseudonymous, &self.agents), id_before))
     }

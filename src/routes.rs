@@ -17,6 +17,7 @@ use crate::beacon::GIF;
 use crate::config::Secret;
 use crate::pipeline::{Answer, Pipeline};
 use crate::store::State;
+use crate::withdraw::{Rights, SUBJECTS_PATH, Said};
 
 /// An answer, small and whole.
 pub type Reply = Response<Full<Bytes>>;
@@ -33,6 +34,8 @@ pub struct Routes {
     pub assets: Assets,
     /// How the store is.
     pub store: watch::Receiver<State>,
+    /// What subjects may ask for.
+    pub rights: Arc<Rights>,
     /// The admin address asks for it, where there is one.
     pub admin_token: Option<Secret>,
 }
@@ -80,6 +83,10 @@ impl Routes {
                 self.events(request, peer).await
             }
             ("/v1/events", &Method::OPTIONS) => self.preflight(request.headers(), request.uri().query()),
+            (path, &Method::OPTIONS) if path.starts_with(SUBJECTS_PATH) => {
+                self.preflight(request.headers(), None)
+            }
+            (path, _) if path.starts_with(SUBJECTS_PATH) => self.subjects(request, peer, false).await,
             ("/v1/events", _) => not_allowed("POST, OPTIONS"),
             ("/v1/pixel.gif", _) => not_allowed("GET"),
             (GPC_PATH, &Method::GET | &Method::HEAD) if self.honours_gpc() => {
@@ -119,6 +126,35 @@ impl Routes {
         reply
     }
 
+    /// What a subject asks for, with its own token.
+    async fn subjects(&self, request: Request<Incoming>, peer: IpAddr, admin: bool) -> Reply {
+        let cors = self.cors(request.headers());
+        let mut answer = match self.rights.clone().answer(request, peer, admin).await {
+            Ok(Said { status, content_type, policy, body }) => {
+                let mut answer = reply(status, content_type, body);
+                answer.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+                if let Some(policy) = policy {
+                    let policy = HeaderValue::from_static(policy);
+                    answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+                }
+                answer
+            }
+            Err((Refusal::MethodNotAllowed, _)) => not_allowed("GET, POST, OPTIONS"),
+            Err((refusal, wait_s)) => {
+                self.pipeline.telemetry.refused(refusal);
+                let mut answer = refuse(refusal);
+                if let Some(seconds) = wait_s {
+                    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+                }
+                answer
+            }
+        };
+        if let Some(cors) = cors {
+            answer.headers_mut().extend(cors);
+        }
+        answer
+    }
+
     /// Answers a preflight and leaves no trace of it.
     fn preflight(&self, headers: &HeaderMap, query: Option<&str>) -> Reply {
         let named = query.and_then(|query| {
@@ -139,7 +175,7 @@ impl Routes {
         own.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
         own.insert(
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            HeaderValue::from_static("content-type, content-encoding"),
+            HeaderValue::from_static("content-type, content-encoding, authorization"),
         );
         own.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
         reply
@@ -193,7 +229,7 @@ impl Routes {
     }
 
     /// The admin address.
-    pub fn admin(&self, request: &Request<Incoming>) -> Reply {
+    pub async fn admin(&self, request: Request<Incoming>, peer: IpAddr) -> Reply {
         let path = request.uri().path();
         if let Some(health) = self.health(path, true) {
             return health;
@@ -209,6 +245,7 @@ impl Routes {
                 reply(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", metrics)
             }
             ("/metrics", _) => not_allowed("GET, HEAD"),
+            (path, _) if path.starts_with(SUBJECTS_PATH) => self.subjects(request, peer, true).await,
             _ => refuse(Refusal::NotFound),
         }
     }

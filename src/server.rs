@@ -29,6 +29,7 @@ use crate::spool::Spool;
 use crate::store::{self, Brief, MigrateError, Shipper, Source, State};
 use crate::telemetry::Telemetry;
 use crate::upkeep::Upkeep;
+use crate::withdraw::{self, Rights, Subjects};
 
 /// How long open connections may finish their requests when the collector stops.
 const FINISH: Duration = Duration::from_secs(5);
@@ -100,6 +101,7 @@ pub async fn run(
     }
     let sites = config.sites.iter().map(|site| site.id.clone()).collect();
     let salts = Salts::open(&data_dir.join("salts"), config.file.salt_store, sites, clock.now_ms())?;
+    let subjects = Arc::new(Subjects::open(&config).map_err(in_data_dir)?);
     let agents = Agents::from_json(AGENT_RULES, config.file.agent_cache_entries_max)
         .map_err(|error| RunError::Agents(error.to_string()))?;
     let (state, store) = watch::channel(State::Starting("not reached yet".into()));
@@ -107,6 +109,7 @@ pub async fn run(
         sites: config.sites.clone(),
         limits: Limits::new(&config.file),
         salts,
+        subjects: subjects.clone(),
         agents,
         spool: spool.clone(),
         telemetry: telemetry.clone(),
@@ -114,20 +117,31 @@ pub async fn run(
     });
     let (resting, rest) = watch::channel(false);
     let upkeep = tokio::spawn(Upkeep::new(pipeline.clone(), source.clone(), store.clone()).run(rest));
-    let routes = Arc::new(Routes {
-        pipeline,
-        assets: Assets::new(config.sites.by_id("demo").is_some()),
-        store,
-        admin_token: config.file.admin_token.clone(),
-    });
     let shipper = Arc::new(Shipper::new(
         spool.clone(),
         source.clone(),
         &data_dir,
         config.file.leak_scan_rows_max,
-        telemetry,
+        telemetry.clone(),
         state.clone(),
     ));
+    let parts = withdraw::Parts {
+        subjects,
+        spool: spool.clone(),
+        source: source.clone(),
+        state: store.clone(),
+        telemetry,
+        clock: clock.clone(),
+        gate: shipper.gate(),
+    };
+    let rights = Arc::new(Rights::open(&config, parts).map_err(in_data_dir)?);
+    let routes = Arc::new(Routes {
+        pipeline,
+        assets: Assets::new(config.sites.by_id("demo").is_some()),
+        store,
+        rights: rights.clone(),
+        admin_token: config.file.admin_token.clone(),
+    });
     let mut stop = pin!(stop);
 
     let mut preparing =
@@ -154,6 +168,7 @@ pub async fn run(
         let shipper = shipper.clone();
         tokio::spawn(async move { shipper.run().await })
     };
+    let rights = tokio::spawn(rights.run());
     let mut on_ready = Some(on_ready);
     if prepared && let Some(on_ready) = on_ready.take() {
         on_ready();
@@ -173,6 +188,9 @@ pub async fn run(
     }
     tracing::info!("stopping: finishing requests");
     preparing.abort();
+    // What it was at is done again after the next start.
+    rights.abort();
+    let _ = rights.await;
     let _ = closing.send(true);
     for server in servers {
         let _ = server.await;
@@ -300,7 +318,7 @@ async fn serve(
             async move {
                 match face {
                     Face::Public => routes.public(request, peer).await,
-                    Face::Admin => Ok(routes.admin(&request)),
+                    Face::Admin => Ok(routes.admin(request, peer).await),
                 }
             }
         });

@@ -145,6 +145,12 @@ impl Telemetry {
         self.0.events.get_or_create(&labels).inc_by(count);
     }
 
+    /// Counts rows that their subject had taken out of the spool.
+    pub fn erased(&self, site: &str, count: u64) {
+        let labels = EventLabels { site: site.to_owned(), outcome: "dropped", reason: crate::ledger::ERASED };
+        self.0.events.get_or_create(&labels).inc_by(count);
+    }
+
     /// Counts a find of the leak alarm.
     pub fn leaked(&self, site: &str, column: &'static str, kind: &'static str) {
         self.0.leaks.get_or_create(&LeakLabels { site: site.to_owned(), column, kind }).inc();

@@ -108,6 +108,7 @@ async fn a_dropped_event_is_answered_like_an_accepted_one() {
     let (spool, _) = Spool::open(dir.path(), &config, clock.clone(), telemetry.clone()).unwrap();
     let rules = include_str!(concat!(env!("OUT_DIR"), "/uap_regexes.json"));
     let pipeline = Pipeline {
+        subjects: Default::default(),
         limits: Limits::new(&config),
         sites: config.resolve().unwrap().sites,
         salts: Salts::open(&dir.path().join("salts"), SaltStore::File, vec!["shop".into()], NOW).unwrap(),

@@ -52,11 +52,17 @@ pub enum Refusal {
     ShuttingDown,
     /// The admin token is missing or wrong.
     Unauthorized,
+    /// A subject's request that cannot be read, or whose token is none.
+    SubjectInvalid,
+    /// Too many requests of subjects, from one network or in all.
+    SubjectsTooMany,
+    /// The store is away, and the request needs it.
+    StoreAway,
 }
 
 impl Refusal {
     /// All of them, for metrics that show a zero before the first.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::TypeUnsupported,
@@ -76,6 +82,9 @@ impl Refusal {
         Self::SpoolFailed,
         Self::ShuttingDown,
         Self::Unauthorized,
+        Self::SubjectInvalid,
+        Self::SubjectsTooMany,
+        Self::StoreAway,
     ];
 
     /// The stable word for programs: in the answer's body and as a metric label.
@@ -100,6 +109,9 @@ impl Refusal {
             Self::SpoolFailed => "spool_failed",
             Self::ShuttingDown => "shutting_down",
             Self::Unauthorized => "unauthorized",
+            Self::SubjectInvalid => "subject_invalid",
+            Self::SubjectsTooMany => "subjects_too_many",
+            Self::StoreAway => "store_away",
         }
     }
 
@@ -115,9 +127,11 @@ impl Refusal {
             | Self::BodyBroken
             | Self::JsonInvalid
             | Self::ShapeInvalid
+            | Self::SubjectInvalid
             | Self::EventsEmpty => StatusCode::BAD_REQUEST,
             Self::SiteUnknown | Self::OriginForbidden => StatusCode::FORBIDDEN,
-            Self::Overloaded | Self::SpoolFull | Self::SpoolFailed | Self::ShuttingDown => {
+            Self::SubjectsTooMany => StatusCode::TOO_MANY_REQUESTS,
+            Self::Overloaded | Self::SpoolFull | Self::SpoolFailed | Self::ShuttingDown | Self::StoreAway => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
@@ -148,6 +162,11 @@ impl Refusal {
             Self::SpoolFailed => "the events could not be made durable; retry later",
             Self::ShuttingDown => "the collector is shutting down; retry later",
             Self::Unauthorized => "send the admin token as Authorization: Bearer",
+            Self::SubjectInvalid => {
+                "send {\"token\":\"...\"} with the token that the browser keeps, and \"site\", \"format\" or \"lift\" if you like"
+            }
+            Self::SubjectsTooMany => "too many requests from this network; retry later",
+            Self::StoreAway => "the database is away; retry later",
         }
     }
 
@@ -155,7 +174,8 @@ impl Refusal {
     pub fn retry_after_s(self) -> Option<u32> {
         match self {
             Self::Overloaded | Self::ShuttingDown => Some(1),
-            Self::SpoolFull | Self::SpoolFailed => Some(10),
+            Self::SpoolFull | Self::SpoolFailed | Self::StoreAway => Some(10),
+            Self::SubjectsTooMany => Some(60),
             _ => None,
         }
     }

@@ -8,6 +8,7 @@ pub mod detect;
 mod locked;
 mod pseudonym;
 mod salt;
+mod subject;
 pub mod url;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ pub use salt::{
     Broken, Event as SaltEvent, Keys, Reason, Receipt, SaltError, SaltStore, Salts, SiteKey, read_receipts,
     verify,
 };
+pub use subject::{SubjectKeys, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Token};
 
 use crate::accept::{ClientAddress, UserAgent};
 use crate::beacon::{
@@ -78,6 +80,7 @@ struct Raw<'a> {
     event_id: Option<Identifying<'a>>,
     visit_id: Option<Identifying<'a>>,
     visit_started_at: Option<Time>,
+    subject: Option<Identifying<'a>>,
     skew_ms: i64,
     received_at_ms: i64,
 }
@@ -178,6 +181,7 @@ pub fn scrub(consented: ConsentedEvent<'_>) -> Result<ScrubbedEvent<'_>, RejectC
         event_id: event.id,
         visit_id: event.visit_id,
         visit_started_at: event.visit_started_at,
+        subject: event.subject,
         skew_ms,
         received_at_ms: submission.received_at_ms(),
     };
@@ -284,7 +288,9 @@ pub struct Pseudonyms {
     pub visit: u64,
     /// One event; 0: the sender gave no id.
     pub event_id: u128,
-    /// The same under the key of the day before, soon after midnight; else 0.
+    /// Whoever holds a token, on a site that keeps subjects, under a key that is not destroyed; 0: nobody known.
+    pub subject: u128,
+    /// The same event under the key of the day before, soon after midnight; else 0.
     event_id_before: u128,
 }
 
@@ -298,6 +304,7 @@ pub struct PseudonymousEvent<'a> {
     measures: Measures,
     content: Content<'a>,
     pseudonyms: Pseudonyms,
+    restricted: bool,
     agent: UserAgent<'a>,
 }
 
@@ -308,7 +315,11 @@ impl std::fmt::Debug for PseudonymousEvent<'_> {
 }
 
 /// Hashes address, User-Agent and ids. `None` where the keys of the day of receipt are not at hand.
-pub fn pseudonymise<'a>(scrubbed: ScrubbedEvent<'a>, keys: &Keys) -> Option<PseudonymousEvent<'a>> {
+pub fn pseudonymise<'a>(
+    scrubbed: ScrubbedEvent<'a>,
+    keys: &Keys,
+    subjects: &SubjectKeys,
+) -> Option<PseudonymousEvent<'a>> {
     let ScrubbedEvent { site, grant, measures, content, raw } = scrubbed;
     let today = keys.of_day(&site.id, raw.received_at_ms)?;
     // A visit keeps the key of the day it began on, so that midnight does not cut it in two.
@@ -332,8 +343,18 @@ pub fn pseudonymise<'a>(scrubbed: ScrubbedEvent<'a>, keys: &Keys) -> Option<Pseu
         _ => 0,
     };
     let visitor = pseudonym::visitor(&of_visit, raw.client.expose(), raw.agent.expose());
-    let pseudonyms = Pseudonyms { visitor, visit, event_id, event_id_before };
-    Some(PseudonymousEvent { site, grant, measures, content, pseudonyms, agent: raw.agent })
+    let subject = raw.subject.filter(|_| site.subjects);
+    let subject = subject.map_or(0, |token| subjects.of_event(&site.id, token.expose()));
+    let pseudonyms = Pseudonyms { visitor, visit, event_id, subject, event_id_before };
+    Some(PseudonymousEvent {
+        site,
+        grant,
+        measures,
+        content,
+        pseudonyms,
+        restricted: false,
+        agent: raw.agent,
+    })
 }
 
 /// A pseudonymous event taken apart, for `enrich`.
@@ -343,6 +364,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) measures: Measures,
     pub(crate) content: Content<'a>,
     pub(crate) pseudonyms: Pseudonyms,
+    pub(crate) restricted: bool,
     pub(crate) agent: UserAgent<'a>,
 }
 
@@ -352,8 +374,18 @@ impl<'a> PseudonymousEvent<'a> {
         self.pseudonyms.event_id_before
     }
 
+    /// Whose it is, as in the column `subject`; 0: nobody known.
+    pub fn subject(&self) -> u128 {
+        self.pseudonyms.subject
+    }
+
+    /// Marks it as one that its subject wants in no report.
+    pub fn restrict(&mut self) {
+        self.restricted = true;
+    }
+
     pub(crate) fn into_parts(self) -> Parts<'a> {
-        let Self { site, grant, measures, content, pseudonyms, agent } = self;
-        Parts { site, grant, measures, content, pseudonyms, agent }
+        let Self { site, grant, measures, content, pseudonyms, restricted, agent } = self;
+        Parts { site, grant, measures, content, pseudonyms, restricted, agent }
     }
 }

@@ -18,7 +18,7 @@ use channel::ChannelInput;
 
 /// Makes the storable row of an event.
 pub fn enrich<'a>(event: PseudonymousEvent<'a>, agents: &Agents) -> EventRow<'a> {
-    let Parts { site, grant, measures, content, pseudonyms, agent } = event.into_parts();
+    let Parts { site, grant, measures, content, pseudonyms, restricted, agent } = event.into_parts();
     let Measures { kind, ts_ms, screen, viewport, engaged_ms, scroll_pct, vitals } = measures;
     let agent = agents.classify(agent.expose());
     let (channel, source, medium) = attribution(&content);
@@ -31,10 +31,11 @@ pub fn enrich<'a>(event: PseudonymousEvent<'a>, agents: &Agents) -> EventRow<'a>
         ts: ts_ms,
         visitor: pseudonyms.visitor,
         visit: pseudonyms.visit,
-        subject: 0,
+        subject: pseudonyms.subject,
         consent_basis: Cow::Borrowed(grant.basis.as_str()),
         policy_version: Cow::Borrowed(site.consent.policy_version()),
-        no_share: u8::from(grant.no_share),
+        // An objection by header outlasts a restriction that is lifted again.
+        no_share: if grant.no_share { 1 } else { 2 * u8::from(restricted) },
         bot: 0,
         retention_days: site.retention_days,
         entry_source,

@@ -127,4 +127,9 @@ impl EventRow<'_> {
     pub(crate) fn with_event_id(event_id: u128) -> Self {
         Self { event_id, ..Self::default() }
     }
+
+    /// A row of nothing but a subject.
+    pub(crate) fn with_subject(subject: u128) -> Self {
+        Self { subject, ..Self::default() }
+    }
 }

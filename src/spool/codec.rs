@@ -143,6 +143,29 @@ macro_rules! define_codec {
 
 event_columns!(define_codec);
 
+/// Whose a row is, and where it says who may see it.
+pub(super) struct Place<'a> {
+    pub(super) site: &'a str,
+    pub(super) subject: u128,
+    pub(super) no_share: u8,
+    /// Where that byte stands in the row.
+    pub(super) no_share_at: usize,
+}
+
+/// Reads a row as far as `no_share`; the columns before it are those of `event_columns!`.
+pub(super) fn subject_of(row: &[u8]) -> Option<Place<'_>> {
+    let mut input = Input(row);
+    input.bytes(16)?;
+    let (site, _kind, _ts) = (input.text()?, input.text()?, input.varint()?);
+    input.bytes(8 + 8)?;
+    let subject = u128::from_le_bytes(input.fixed()?);
+    let (_consent_basis, _policy_version) = (input.text()?, input.text()?);
+    let no_share_at = row.len() - input.0.len();
+    // One byte: the column has no value above 2.
+    let no_share = u8::try_from(input.varint()?).ok().filter(|&value| value < 0x80)?;
+    Some(Place { site, subject, no_share, no_share_at })
+}
+
 /// Bytes that are read from the front. Every reader answers `None` at the end.
 pub(super) struct Input<'a>(pub(super) &'a [u8]);
 

@@ -9,9 +9,11 @@ use super::{Sealed, codec::Input, segment};
 
 const OPEN: &str = "open";
 const SEAL: &str = "seal";
+/// A file that is not in its place yet.
+pub(super) const FRESH: &str = "new";
 
 /// Makes renames and removals in `dir` durable.
-fn sync_dir(dir: &Path) -> io::Result<()> {
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
@@ -92,6 +94,10 @@ pub(super) fn recover(
     }
     let mut paths: Vec<PathBuf> =
         fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    // A crash came before they were in their place: the file that they were to replace is still there.
+    for path in paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == FRESH)) {
+        fs::remove_file(path)?;
+    }
     paths.retain(|path| path.extension().is_some_and(|extension| extension == OPEN || extension == SEAL));
     paths.sort();
     // A segment is completed some time after it was begun; one that the next was begun after is older than that.

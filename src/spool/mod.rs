@@ -17,12 +17,14 @@
 //! all. After a crash the tail that is no whole record is cut: nobody was told that it is durable.
 //!
 //! Invariant: only rows that went through the whole house have an encoding, so nothing else can be spooled.
-//! Invariant: a file is removed only by [`Spool::remove`], after the store has said OK.
+//! Invariant: a file is removed only by [`Spool::remove`], after the store has said OK. A subject's rows are taken out by
+//! [`Spool::change_subject`], which writes the segment anew.
 
 mod codec;
 mod disk;
 mod seen;
 mod segment;
+mod subject;
 mod writer;
 
 use std::collections::VecDeque;
@@ -35,6 +37,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 pub use codec::{StoredRow, encode};
 pub use segment::{Contents, Line, NotASegment, Record, read};
+pub use subject::{Change, Changed, erase_aside, replace};
 
 use crate::accept::Reservation;
 use crate::clock::Clock;
@@ -141,6 +144,11 @@ impl Sealed {
     /// Reads the whole file; it is bounded by `seal_bytes_max` and one record.
     pub fn load(&self) -> io::Result<Vec<u8>> {
         std::fs::read(&self.path)
+    }
+
+    /// When its first record was written, in milliseconds; `None` where its name does not say.
+    pub fn begun_ms(&self) -> Option<i64> {
+        disk::created_ms(&self.id)
     }
 
     /// When it was sealed, in milliseconds.
@@ -336,7 +344,8 @@ impl Spool {
         let mut list = self.shared.sealed.lock().unwrap_or_else(PoisonError::into_inner);
         // Segments leave in the order they came, so the first one is nearly always the one.
         let index = list.iter().position(|other| other.id == sealed.id);
-        if index.and_then(|index| list.remove(index)).is_some() {
+        // As listed: it may have been written anew since it was given out.
+        if let Some(sealed) = index.and_then(|index| list.remove(index)) {
             self.shared.level.bytes.fetch_sub(sealed.bytes, Ordering::Relaxed);
             self.shared.level.rows.fetch_sub(sealed.rows, Ordering::Relaxed);
             self.shared.level.segments.fetch_sub(1, Ordering::Relaxed);

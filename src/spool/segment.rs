@@ -29,7 +29,7 @@ pub(super) fn put_record<'r>(
     out: &mut Vec<u8>,
     minute: u32,
     rows: impl ExactSizeIterator<Item = &'r [u8]>,
-    tally: &Tally,
+    lines: impl ExactSizeIterator<Item = Line<'r>>,
 ) {
     let start = out.len();
     out.extend_from_slice(&RECORD_MAGIC);
@@ -40,13 +40,12 @@ pub(super) fn put_record<'r>(
         put_varint(out, row.len() as u64);
         out.extend_from_slice(row);
     }
-    let lines = tally.lines();
     put_varint(out, lines.len() as u64);
-    for (site, outcome, count) in lines {
-        put_text(out, site);
-        put_text(out, outcome.word());
-        put_text(out, outcome.reason());
-        put_varint(out, u64::from(count));
+    for line in lines {
+        put_text(out, line.site);
+        put_text(out, line.outcome);
+        put_text(out, line.reason);
+        put_varint(out, u64::from(line.count));
     }
     let payload = start + RECORD_HEADER_BYTES;
     let length = u32::try_from(out.len() - payload)
@@ -55,6 +54,16 @@ pub(super) fn put_record<'r>(
     let checksum = checksum(length, &out[payload..]).to_le_bytes();
     out[start + 4..start + 8].copy_from_slice(&length);
     out[start + 8..start + 12].copy_from_slice(&checksum);
+}
+
+/// A request's lines as they are written.
+pub(super) fn lines_of(tally: &Tally) -> impl ExactSizeIterator<Item = Line<'_>> {
+    tally.lines().map(|(site, outcome, count)| Line {
+        site,
+        outcome: outcome.word(),
+        reason: outcome.reason(),
+        count,
+    })
 }
 
 /// One request's rows and lines, read back.
@@ -170,7 +179,7 @@ mod tests {
             let mut tally = Tally::default();
             let site = tally.site(None);
             tally.count(site, Outcome::Received);
-            put_record(&mut bytes, minute as u32, rows.iter().copied(), &tally);
+            put_record(&mut bytes, minute as u32, rows.iter().copied(), lines_of(&tally));
         }
         bytes
     }

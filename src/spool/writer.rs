@@ -170,7 +170,7 @@ impl Writer {
             &mut group.bytes,
             batch.minute,
             kept.iter().map(|&index| batch.row(index)),
-            &tally,
+            segment::lines_of(&tally),
         );
         group.rows += kept.len() as u64;
         group.held.extend(batch.held.take());

@@ -14,6 +14,7 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (5, "report", include_str!("../../schema/0005_report.sql")),
     (6, "salt_receipts", include_str!("../../schema/0006_salt_receipts.sql")),
     (7, "rollup_retention", include_str!("../../schema/0007_rollup_retention.sql")),
+    (8, "subjects", include_str!("../../schema/0008_subjects.sql")),
 ];
 
 /// Roles on a ClickHouse that is not ours; the embedded engine has them from its users file.

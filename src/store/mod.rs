@@ -13,6 +13,7 @@ mod receipts;
 mod retention;
 mod ship;
 mod sql;
+pub mod subject;
 mod verdict;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use clickhouse::Client;
 
 pub use migrate::{MigrateError, migrate};
+pub use quarantine::{Quarantine, as_json};
 pub use receipts::publish_receipts;
 pub use retention::{Retained, STATE_DAYS, agrees_on_time, retain};
 pub use ship::Shipper;

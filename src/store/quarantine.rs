@@ -31,7 +31,8 @@ macro_rules! json {
 
 macro_rules! define_json {
     ($(($field:ident, $column:literal, $kind:tt))*) => {
-        fn as_json(row: &StoredRow<'_>) -> serde_json::Map<String, serde_json::Value> {
+        /// A row by its columns' names; numbers above 32 bits as text.
+        pub fn as_json(row: &StoredRow<'_>) -> serde_json::Map<String, serde_json::Value> {
             let mut map = serde_json::Map::new();
             $(json!(map, $column, $kind, row.$field.clone());)*
             map
@@ -83,12 +84,13 @@ fn shapes(value: &serde_json::Value) -> serde_json::Value {
 
 /// A directory of one file a segment.
 #[derive(Debug)]
-pub(super) struct Quarantine {
+pub struct Quarantine {
     dir: PathBuf,
 }
 
 impl Quarantine {
-    pub(super) fn new(dir: PathBuf) -> Self {
+    /// The quarantine in `dir`, which need not be there yet.
+    pub fn new(dir: PathBuf) -> Self {
         Self { dir }
     }
 
@@ -107,7 +109,8 @@ impl Quarantine {
         fs::File::open(&self.dir)?.sync_all()
     }
 
-    pub(super) fn is_split(&self, segment: &str) -> bool {
+    /// Whether a segment is inserted in parts, each of which is known by its rows' numbers.
+    pub fn is_split(&self, segment: &str) -> bool {
         self.mark(segment).exists()
     }
 
@@ -134,4 +137,53 @@ impl Quarantine {
         fs::rename(&fresh, &path)?;
         fs::File::open(&self.dir)?.sync_all()
     }
+
+    /// The subject's rows, as they lie here.
+    pub fn rows_of(&self, subject: u128) -> io::Result<Vec<serde_json::Map<String, serde_json::Value>>> {
+        let mut rows = Vec::new();
+        for path in self.files()? {
+            let text = fs::read_to_string(path)?;
+            let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+            rows.extend(lines.filter(|row| is_of(row, subject)));
+        }
+        Ok(rows)
+    }
+
+    /// Takes the subject's rows out, each file by one rename. Gives how many.
+    pub fn erase(&self, subject: u128) -> io::Result<u64> {
+        let mut erased = 0;
+        for path in self.files()? {
+            let text = fs::read_to_string(&path)?;
+            let of_subject = |line: &&str| serde_json::from_str(line).is_ok_and(|row| is_of(&row, subject));
+            let kept: Vec<&str> = text.lines().filter(|line| !of_subject(line)).collect();
+            let gone = text.lines().count() - kept.len();
+            if gone == 0 {
+                continue;
+            }
+            erased += gone as u64;
+            if kept.is_empty() {
+                fs::remove_file(&path)?;
+                fs::File::open(&self.dir)?.sync_all()?;
+            } else {
+                crate::spool::replace(&path, (kept.join("\n") + "\n").as_bytes())?;
+            }
+        }
+        Ok(erased)
+    }
+
+    fn files(&self) -> io::Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+        paths.sort();
+        Ok(paths)
+    }
+}
+
+/// Numbers of more than 32 bits stand in the lines as text.
+fn is_of(row: &serde_json::Map<String, serde_json::Value>, subject: u128) -> bool {
+    row.get("subject").and_then(serde_json::Value::as_str).is_some_and(|text| text.parse() == Ok(subject))
 }

@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clickhouse::Client;
 use clickhouse::native::Block;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use super::columns::{self, LedgerKey};
 use super::leak::{Leak, LeakAlarm};
@@ -48,6 +49,7 @@ pub struct Shipper {
     aside: PathBuf,
     telemetry: Telemetry,
     state: watch::Sender<State>,
+    gate: Arc<Mutex<()>>,
 }
 
 /// What one insert of rows needs.
@@ -71,7 +73,13 @@ impl Shipper {
     ) -> Self {
         let quarantine = Quarantine::new(data_dir.join("quarantine"));
         let alarm = LeakAlarm::new(leak_scan_rows_max);
-        Self { spool, source, quarantine, alarm, aside: data_dir.join("damaged"), telemetry, state }
+        let aside = data_dir.join("damaged");
+        Self { spool, source, quarantine, alarm, aside, telemetry, state, gate: Arc::default() }
+    }
+
+    /// While somebody holds this, no segment is read and nothing is inserted.
+    pub fn gate(&self) -> Arc<Mutex<()>> {
+        self.gate.clone()
     }
 
     /// Waits until the store is migrated, then ships until the future is dropped. Earlier, rows would go into tables
@@ -84,7 +92,10 @@ impl Shipper {
         let mut backoff = BACKOFF_MIN;
         loop {
             let sealed = self.spool.next_sealed().await;
-            match self.ship(&sealed).await {
+            let open = self.gate.lock().await;
+            let shipped = self.ship(&sealed).await;
+            drop(open);
+            match shipped {
                 Ok(()) => {
                     if backoff > BACKOFF_MIN {
                         tracing::info!(waiting = self.spool.segments(), "shipping again");
@@ -121,6 +132,7 @@ impl Shipper {
             return;
         }
         while let Some(sealed) = self.spool.oldest() {
+            let _open = self.gate.lock().await;
             if self.ship(&sealed).await.is_err() {
                 tokio::time::sleep(BACKOFF_MIN).await;
             }
