@@ -207,6 +207,16 @@ pub const TABLES: &[Table] = &[
         kept: "until the operator deletes it; it says nothing of a visitor",
     },
     Table {
+        name: "consentry.subject_choices",
+        holds: "who has withdrawn or restricted, by the same hash as in subject; empty where no site keeps subjects",
+        kept: "until the operator deletes it: an event with a withdrawn token is refused for as long",
+    },
+    Table {
+        name: "consentry.subject_receipts",
+        holds: "that a subject's request was carried out, with counts; neither token nor hash",
+        kept: "until the operator deletes it; it says nothing of a visitor",
+    },
+    Table {
         name: "consentry.schema_migrations",
         holds: "which version of the schema the store has",
         kept: "for ever; it says nothing of a visitor",
