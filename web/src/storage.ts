@@ -6,6 +6,7 @@
 const PREFIX = 'consentry.';
 export const CONSENT_KEY = 'consentry.consent';
 export const VISIT_KEY = 'consentry.visit';
+export const SUBJECT_KEY = 'consentry.subject';
 
 export const STORAGE_KEYS = [
   {
@@ -19,6 +20,12 @@ export const STORAGE_KEYS = [
     category: 'analytics',
     purpose: 'A random visit number with the time the visit began and the time of its last event, to count visits.',
     duration: 'replaced after 30 minutes without an event and 24 hours after the visit began; removed on withdrawal',
+  },
+  {
+    key: SUBJECT_KEY,
+    category: 'analytics',
+    purpose: 'A random token with the time it was made, only where the site offers it: whoever holds it can have the events exported, erased or restricted.',
+    duration: 'replaced after 13 months; on withdrawal sent once, so that the events are erased, and removed',
   },
 ] as const;
 

@@ -7,6 +7,7 @@
  * A classic script: a module cannot see its own tag.
  * `data-endpoint` overrides where events go; otherwise it is `../v1/events`, seen from the script.
  * `data-consent` loads consentry-managers.js from beside the script, see managers.ts for its attributes.
+ * `data-subjects="on"` keeps a random token after consent, by which the visitor can export and erase: `consentry.subject`.
  * A page that wants to call before the script has loaded starts with `window.consentry = []` and pushes
  * `['consent', true]` or `['event', 'name', props]`.
  */
@@ -15,9 +16,9 @@ import { engagementClock } from './engagement.ts';
 import type { Loader } from './managers.ts';
 import { createQueue } from './queue.ts';
 import { listen, safe } from './safe.ts';
-import { CONSENT_KEY, VISIT_KEY, forget, read, write } from './storage.ts';
+import { CONSENT_KEY, SUBJECT_KEY, VISIT_KEY, forget, read, write } from './storage.ts';
 import { post } from './transport.ts';
-import { randomId, visitAt, type Visit } from './visit.ts';
+import { randomId, subjectAt, visitAt, type Visit } from './visit.ts';
 import { observeVitals, type Vitals } from './vitals.ts';
 
 const SDK = 'consentry-js/0.1.0';
@@ -36,6 +37,8 @@ interface Consentry {
   withdraw(): void;
   event(name: string, props?: Fields): void;
   readonly granted: boolean;
+  /** The visitor's token, for the site's privacy page; nothing before consent or without `data-subjects`. */
+  readonly subject: string | undefined;
 }
 
 declare global {
@@ -55,7 +58,7 @@ declare global {
 const here = (): string => location.href.split('#')[0]!;
 
 const track = (tag: HTMLScriptElement, early: Call[]): void => {
-  const { site, consent: managed } = tag.dataset;
+  const { site, consent: managed, subjects } = tag.dataset;
   const endpoint = tag.dataset.endpoint || String(new URL('../v1/events', tag.src));
   let granted = false;
   /** What the site said on this page, and what its consent managers say now: yes, no, or nothing. */
@@ -83,6 +86,7 @@ const track = (tag: HTMLScriptElement, early: Call[]): void => {
       consent: { analytics: true, ...proof },
       context: {
         visit,
+        subject: api.subject,
         screen: { w: screen.width, h: screen.height },
         viewport: { w: innerWidth, h: innerHeight },
         language: navigator.language,
@@ -101,6 +105,7 @@ const track = (tag: HTMLScriptElement, early: Call[]): void => {
     const [current, record] = visitAt(read(VISIT_KEY), ts);
     visit = current;
     write(VISIT_KEY, record);
+    if (subjects) write(SUBJECT_KEY, subjectAt(read(SUBJECT_KEY), ts));
     const event = { type, id: randomId(), ts, ...page, ...fields };
     push(event);
     return event;
@@ -195,6 +200,9 @@ const track = (tag: HTMLScriptElement, early: Call[]): void => {
       granted = false;
       untitled = undefined;
       discard();
+      // The last use of the token: what it stands for goes, and without it nobody could ask for that later.
+      const token = api.subject;
+      if (token) post(endpoint + '/../subjects/withdraw', JSON.stringify({ token, site }), true);
       forget();
     } else if (document.prerendering) {
       // A page that nobody has seen yet is no page view.
@@ -233,6 +241,9 @@ const track = (tag: HTMLScriptElement, early: Call[]): void => {
     event: safe((name, props) => add('custom', { name, props: props && JSON.parse(JSON.stringify(props)) })),
     get granted() {
       return granted;
+    },
+    get subject() {
+      return read(SUBJECT_KEY)?.split(' ')[0];
     },
   };
   window.consentry = api;

@@ -25,3 +25,11 @@ export const visitAt = (stored: string | null | undefined, now: number): [Visit,
   }
   return [{ id, started_at: +started! }, `${id} ${started} ${now}`];
 };
+
+/** 13 months: no longer than rows are kept unless a site says so. */
+const SUBJECT_MS_MAX = 395 * VISIT_LENGTH_MAX_MS;
+
+/** The line `token made_at` to keep: the stored one while it may be used, else a new one. */
+export const subjectAt = (stored: string | undefined, now: number): string =>
+  // NaN is below nothing: what cannot be read is replaced.
+  now - +stored?.split(' ')[1]! < SUBJECT_MS_MAX ? stored! : `${randomId()} ${now}`;
