@@ -16,8 +16,16 @@ fn chromium() -> Option<PathBuf> {
     named.into_iter().chain(usual).find(|path| path.exists())
 }
 
-const NEEDED: [&str; 7] =
-    ["package.json", "package-lock.json", ".npmrc", "demo.mjs", "managers.mjs", "recorder.mjs", "site.mjs"];
+const NEEDED: [&str; 8] = [
+    "package.json",
+    "package-lock.json",
+    ".npmrc",
+    "demo.mjs",
+    "managers.mjs",
+    "recorder.mjs",
+    "site.mjs",
+    "subjects.mjs",
+];
 
 /// The driver and its packages, beside the build's other files: the source tree stays as it is.
 fn driver() -> PathBuf {
@@ -116,4 +124,25 @@ fn what_a_browser_sends_becomes_rows() {
         collector.sql("SELECT countIf(crash_fingerprint = 0) FROM consentry.events WHERE type = 'crash'"),
         "0"
     );
+}
+
+#[test]
+fn a_subjects_token_is_kept_after_consent_and_erases_on_withdrawal() {
+    let collector =
+        Collector::start_configured("[[site]]\nid = \"demo\"\norigins = [\"loopback\"]\nsubjects = true\n");
+    let files = tempfile::tempdir().unwrap();
+    std::fs::write(files.path().join("consentry.js"), collector.get("/js/consentry.js").body).unwrap();
+    let base = format!("http://{}", collector.public);
+    let args = [files.path().to_str().unwrap(), &base];
+    let test = "a_subjects_token_is_kept_after_consent_and_erases_on_withdrawal";
+    let Some(sent) = drive(test, "subjects.mjs", &args) else { return };
+    assert_eq!(sent["views"], 3);
+    common::eventually("the withdrawal is carried out", || {
+        (collector.count("consentry.subject_receipts WHERE request = 'withdraw' AND spool + events >= 2")
+            == 1)
+            .then_some(())
+    });
+    collector.settle();
+    assert_eq!(collector.count("consentry.events WHERE subject != 0"), 0);
+    assert_eq!(collector.count("consentry.events WHERE type = 'pageview'"), 1, "the one without a token");
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { VISIT_IDLE_MS, VISIT_LENGTH_MAX_MS, randomId, visitAt } from '../src/visit.ts';
+import { VISIT_IDLE_MS, VISIT_LENGTH_MAX_MS, randomId, subjectAt, visitAt } from '../src/visit.ts';
 
 const T = 1_763_848_800_000;
 
@@ -48,4 +48,13 @@ test('a damaged record begins a new visit', () => {
     assert.equal(visit.started_at, T, record);
     assert.match(visit.id, /^[0-9a-f]{32}$/);
   }
+});
+
+test('a token is kept for 13 months and no longer', () => {
+  const first = subjectAt(undefined, T);
+  assert.match(first, /^[0-9a-f]{32} [0-9]+$/);
+  const end = T + 395 * VISIT_LENGTH_MAX_MS;
+  assert.equal(subjectAt(first, end - 1), first);
+  assert.notEqual(subjectAt(first, end), first);
+  assert.match(subjectAt('damaged', T), /^[0-9a-f]{32} [0-9]+$/);
 });
