@@ -11,8 +11,9 @@ use super::verdict::{Brief, brief};
 
 /// The store may take this long over one step: a deletion rewrites the parts that hold the rows.
 const STEP_WAIT: Duration = Duration::from_secs(300);
-/// Hours whose roll-ups are built anew by one statement.
-const HOURS_MAX: usize = 500;
+/// Days whose roll-ups are built anew by one statement.
+const DAYS_MAX: usize = 50;
+const DAY_S: u32 = 86_400;
 
 /// A subject's rows of one site.
 #[derive(Debug, Clone, Copy)]
@@ -119,27 +120,29 @@ impl SubjectRows<'_> {
     }
 }
 
-/// Builds the roll-ups of some of a site's hours anew, from what `events` holds now.
+/// Builds the roll-ups of the days that some of a site's hours lie in anew, from what `events` holds now.
 ///
-/// The caller keeps this collector's inserts back meanwhile. The view's own SELECT is used, so that the hours come out
-/// as the view would have made them.
+/// Whole days, because a day's number of visitors comes from the states of all its hours; a number that was written down
+/// before (see `retention.rs`) goes, and is written down again from the new states. The caller keeps this collector's
+/// inserts back meanwhile. The view's own SELECT is used, so that the hours come out as the view would have made them.
 pub async fn rebuild_hours(admin: &Client, site: &str, hours: &[u32]) -> Result<(), Brief> {
-    if hours.is_empty() {
+    let days: std::collections::BTreeSet<u32> = hours.iter().map(|hour| hour / DAY_S).collect();
+    if days.is_empty() {
         return Ok(());
     }
     let select = "SELECT as_select FROM system.tables WHERE database = 'consentry' AND name = 'pages_mv'";
     let view = admin.query_raw(select).fetch_one::<String>().await.map_err(|error| brief(&error))?;
-    for hours in hours.chunks(HOURS_MAX) {
-        let list = hours.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-        let of_hours = format!("site = '{site}' AND toUInt32(hour) IN ({list})");
+    let days: Vec<u32> = days.into_iter().collect();
+    for days in days.chunks(DAYS_MAX) {
+        let list = days.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+        let of_days =
+            |day: &str| format!("site = '{site}' AND toUInt32(toUInt16(toDate({day}, 'UTC'))) IN ({list})");
+        let of_hours = of_days("hour");
         let delete = format!("ALTER TABLE consentry.pages DELETE WHERE {of_hours}");
         execute(admin, &delete, &[("mutations_sync", "2")]).await?;
-        let (first, last) = (hours.iter().min().unwrap_or(&0), hours.iter().max().unwrap_or(&0));
-        // Not of the whole table: the days are in its order.
-        let filter = format!(
-            "{{'consentry.events': 'site = ''{site}'' AND day BETWEEN toDate(toDateTime({first}), ''UTC'') AND \
-             toDate(toDateTime({last}), ''UTC'')'}}"
-        );
+        // Not of the whole table: the days are in its order. Tables are filtered before the view's names are made.
+        let filter =
+            format!("{{'consentry.events': 'site = \'{site}\' AND toUInt32(toUInt16(day)) IN ({list})'}}");
         let columns = "site, hour, host, path, views, engaged_ms, visitors";
         let insert = format!(
             "INSERT INTO consentry.pages ({columns}) SELECT {columns} FROM ({view}) WHERE {of_hours}"
@@ -147,6 +150,10 @@ pub async fn rebuild_hours(admin: &Client, site: &str, hours: &[u32]) -> Result<
         // Rows that are the same as those an earlier erasure put in are not a duplicate of them.
         execute(admin, &insert, &[("insert_deduplicate", "0"), ("additional_table_filters", &filter)])
             .await?;
+        let numbers = format!(
+            "ALTER TABLE consentry.pages_visitors DELETE WHERE site = '{site}' AND toUInt32(toUInt16(day)) IN ({list})"
+        );
+        execute(admin, &numbers, &[("mutations_sync", "2")]).await?;
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 /**
- * A subject's token: kept after consent, where the tag says so, and used once more when the visitor withdraws.
+ * A subject's token: kept after consent, where the tag says so; a page of the site may use it.
  *
  *   npm ci && node subjects.mjs DIST_DIR http://127.0.0.1:8080
  *
@@ -23,7 +23,7 @@ const open = async (tab, url) => {
   await tab.goto(url);
   await tab.waitForFunction(() => 'granted' in (globalThis.consentry ?? {}), null, { timeout: STEP_MS_MAX });
 };
-const token = (tab) => tab.evaluate(() => globalThis.consentry.subject);
+const token = (tab) => tab.evaluate(() => localStorage['consentry.subject']);
 const say = (tab, yes) => tab.evaluate((choice) => globalThis.consentry.consent(choice), yes);
 
 await run({
@@ -46,7 +46,7 @@ await run({
     assert.deepEqual(await stored(tab), []);
     await say(tab, true);
     const first = await token(tab);
-    assert.match(first, /^[0-9a-f]{32}$/);
+    assert.match(first, /^[0-9a-f]{32}-[0-9]+$/);
     await until('a page view with the token', () => log.envelopes.some(({ context }) => context.subject === first));
     assert.equal(log.envelopes[0].context.subject, undefined);
     await open(tab, `${base}/on`);
@@ -54,6 +54,11 @@ await run({
     assert.equal(await token(tab), first, 'the next page has the same token');
     await quiet(tab);
     assert.deepEqual(asked, []);
+    const status = await tab.evaluate(async (to) => {
+      const body = JSON.stringify({ token: localStorage['consentry.subject'] });
+      return (await fetch(to, { method: 'POST', body })).status;
+    }, `${log.base}/v1/subjects/withdraw`);
+    assert.equal(status, 200, 'a page of the site may use the token');
     await say(tab, false);
     await quiet(tab);
     assert.deepEqual(await stored(tab), [], 'withdrawal removes it');

@@ -25,7 +25,7 @@ export const STORAGE_KEYS = [
     key: SUBJECT_KEY,
     category: 'analytics',
     purpose: 'A random token with the time it was made, only where the site offers it: whoever holds it can have the events exported, erased or restricted.',
-    duration: 'replaced after 13 months; on withdrawal sent once, so that the events are erased, and removed',
+    duration: 'replaced after 13 months; removed on withdrawal',
   },
 ] as const;
 

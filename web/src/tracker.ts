@@ -7,7 +7,8 @@
  * A classic script: a module cannot see its own tag.
  * `data-endpoint` overrides where events go; otherwise it is `../v1/events`, seen from the script.
  * `data-consent` loads consentry-managers.js from beside the script, see managers.ts for its attributes.
- * `data-subjects="on"` keeps a random token after consent, by which the visitor can export and erase: `consentry.subject`.
+ * `data-subjects="on"` keeps a random token after consent, by which the visitor can export and erase:
+ * `localStorage['consentry.subject']`, for the site's privacy page to show.
  * A page that wants to call before the script has loaded starts with `window.consentry = []` and pushes
  * `['consent', true]` or `['event', 'name', props]`.
  */
@@ -37,8 +38,6 @@ interface Consentry {
   withdraw(): void;
   event(name: string, props?: Fields): void;
   readonly granted: boolean;
-  /** The visitor's token, for the site's privacy page; nothing before consent or without `data-subjects`. */
-  readonly subject: string | undefined;
 }
 
 declare global {
@@ -86,7 +85,7 @@ const track = (tag: HTMLScriptElement, early: Call[]): void => {
       consent: { analytics: true, ...proof },
       context: {
         visit,
-        subject: api.subject,
+        subject: read(SUBJECT_KEY),
         screen: { w: screen.width, h: screen.height },
         viewport: { w: innerWidth, h: innerHeight },
         language: navigator.language,
@@ -112,9 +111,8 @@ const track = (tag: HTMLScriptElement, early: Call[]): void => {
   };
 
   const view = (fields: Fields): void => {
-    // Letters alone: digits would be taken for somebody's number.
-    const pageId = randomId().replace(/\d/g, (digit) => 'ghijklmnop'[+digit] ?? '');
-    page = { url: here(), page_id: pageId };
+    // Letters alone (g to p for 0 to 9): digits would be taken for somebody's number.
+    page = { url: here(), page_id: randomId().replace(/\d/g, (digit) => (+digit + 16).toString(36)) };
     crashes = deepest = 0;
     untitled = add('pageview', { title: document.title, ...fields });
   };
@@ -200,9 +198,6 @@ const track = (tag: HTMLScriptElement, early: Call[]): void => {
       granted = false;
       untitled = undefined;
       discard();
-      // The last use of the token: what it stands for goes, and without it nobody could ask for that later.
-      const token = api.subject;
-      if (token) post(endpoint + '/../subjects/withdraw', JSON.stringify({ token, site }), true);
       forget();
     } else if (document.prerendering) {
       // A page that nobody has seen yet is no page view.
@@ -241,9 +236,6 @@ const track = (tag: HTMLScriptElement, early: Call[]): void => {
     event: safe((name, props) => add('custom', { name, props: props && JSON.parse(JSON.stringify(props)) })),
     get granted() {
       return granted;
-    },
-    get subject() {
-      return read(SUBJECT_KEY)?.split(' ')[0];
     },
   };
   window.consentry = api;

@@ -29,7 +29,7 @@ export const visitAt = (stored: string | null | undefined, now: number): [Visit,
 /** 13 months: no longer than rows are kept unless a site says so. */
 const SUBJECT_MS_MAX = 395 * VISIT_LENGTH_MAX_MS;
 
-/** The line `token made_at` to keep: the stored one while it may be used, else a new one. */
+/** The token to keep: 128 random bits with the time they were drawn; the stored one while it may be used, else a new one. */
 export const subjectAt = (stored: string | undefined, now: number): string =>
   // NaN is below nothing: what cannot be read is replaced.
-  now - +stored?.split(' ')[1]! < SUBJECT_MS_MAX ? stored! : `${randomId()} ${now}`;
+  now - +stored?.split('-')[1]! < SUBJECT_MS_MAX ? stored! : randomId() + '-' + now;

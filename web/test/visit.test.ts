@@ -52,9 +52,9 @@ test('a damaged record begins a new visit', () => {
 
 test('a token is kept for 13 months and no longer', () => {
   const first = subjectAt(undefined, T);
-  assert.match(first, /^[0-9a-f]{32} [0-9]+$/);
+  assert.match(first, /^[0-9a-f]{32}-[0-9]+$/);
   const end = T + 395 * VISIT_LENGTH_MAX_MS;
   assert.equal(subjectAt(first, end - 1), first);
   assert.notEqual(subjectAt(first, end), first);
-  assert.match(subjectAt('damaged', T), /^[0-9a-f]{32} [0-9]+$/);
+  assert.match(subjectAt('damaged', T), /^[0-9a-f]{32}-[0-9]+$/);
 });
