@@ -142,7 +142,7 @@ pub async fn rebuild_hours(admin: &Client, site: &str, hours: &[u32]) -> Result<
         execute(admin, &delete, &[("mutations_sync", "2")]).await?;
         // Not of the whole table: the days are in its order. Tables are filtered before the view's names are made.
         let filter =
-            format!("{{'consentry.events': 'site = \'{site}\' AND toUInt32(toUInt16(day)) IN ({list})'}}");
+            format!("{{'consentry.events': 'site = ''{site}'' AND toUInt32(toUInt16(day)) IN ({list})'}}");
         let columns = "site, hour, host, path, views, engaged_ms, visitors";
         let insert = format!(
             "INSERT INTO consentry.pages ({columns}) SELECT {columns} FROM ({view}) WHERE {of_hours}"
