@@ -39,7 +39,9 @@ fn rooms_stand_in_the_order_of_the_walk() {
     let mods: Vec<&str> =
         lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
     let rooms: Vec<&str> = mods.iter().copied().filter(|name| ROOMS.contains(name)).collect();
-    assert_eq!(rooms[..], ROOMS[..rooms.len()]);
+    // A room that is not built yet leaves no gap that another may stand in.
+    let built: Vec<&str> = ROOMS.into_iter().filter(|room| rooms.contains(room)).collect();
+    assert_eq!(rooms, built);
 }
 
 #[test]
