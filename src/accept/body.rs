@@ -7,10 +7,9 @@ use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 
+use super::zstandard::Frames;
 use super::{Refusal, Reservation};
 
-/// Larger zstd windows than 2^23 bytes (8 MiB, what RFC 9659 allows on the web) are refused.
-const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// Output is taken and charged to the budget in steps of this many bytes.
 const STEP_BYTES: usize = 64 * 1024;
 
@@ -86,12 +85,7 @@ pub(super) fn decode(
         }
         Coding::Deflate => drain(flate2::read::DeflateDecoder::new(source), source.len(), bytes_max, held),
         Coding::Brotli => drain(brotli::Decompressor::new(source, 4096), source.len(), bytes_max, held),
-        Coding::Zstd => {
-            let mut decoder =
-                zstd::stream::read::Decoder::with_buffer(source).map_err(|_| Refusal::EncodingBroken)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(|_| Refusal::EncodingBroken)?;
-            drain(decoder, source.len(), bytes_max, held)
-        }
+        Coding::Zstd => drain(Frames::new(source), source.len(), bytes_max, held),
     }
 }
 

@@ -7,6 +7,7 @@ mod address;
 mod body;
 mod budget;
 mod refusal;
+mod zstandard;
 
 use std::net::IpAddr;
 

@@ -146,7 +146,7 @@ fn encode(encoding: &str, body: &[u8]) -> std::io::Result<Vec<u8>> {
             brotli::CompressorWriter::new(&mut out, 4096, 5, 22).write_all(body)?;
             Ok(out)
         }
-        "zstd" => zstd::encode_all(body, 3),
+        "zstd" => Ok(ruzstd::encoding::compress_to_vec(body, ruzstd::encoding::CompressionLevel::Fastest)),
         _ => Ok(body.to_vec()),
     }
 }
