@@ -186,7 +186,7 @@ struct Signs {
     /// Colons and equals signs.
     labels: usize,
     dashes: usize,
-    high: usize,
+    capitals: usize,
 }
 
 impl Signs {
@@ -207,7 +207,7 @@ impl Signs {
                     byte == b'(' || byte == b'[' || byte == b'{',
                     byte == b':' || byte == b'=',
                     byte == b'-',
-                    byte >= 0x80,
+                    byte.wrapping_sub(b'A') < 26,
                 ];
                 for (count, is) in counts.iter_mut().zip(is) {
                     *count += u8::from(is);
@@ -224,7 +224,7 @@ impl Signs {
                 &mut signs.brackets,
                 &mut signs.labels,
                 &mut signs.dashes,
-                &mut signs.high,
+                &mut signs.capitals,
             ];
             for (total, count) in totals.into_iter().zip(counts) {
                 *total += usize::from(count);
@@ -238,6 +238,7 @@ impl Signs {
         self.digits + self.ats + self.percents + self.backslashes + self.brackets + self.labels == 0
             && self.slashes < 2
             && self.dashes < 5
+            && self.capitals < 4
     }
 
     fn may_hold_email(&self, text: &str) -> bool {
@@ -250,10 +251,9 @@ impl Signs {
 
     /// Documents have digits, opaque tokens too or are long; hardware addresses may be all letters.
     fn may_hold_code(&self, length: usize) -> bool {
-        self.digits > 1
-            || length >= 16 && (self.digits > 0 || self.labels > 0)
-            || self.colons >= 5
-            || self.dashes >= 4
+        // A text in base64 has capitals and digits, now and then no digit.
+        let encoded = length >= 12 && (self.digits > 0 || self.labels > 0 || self.capitals >= 4);
+        self.digits > 1 || encoded || self.colons >= 5 || self.dashes >= 4
     }
 
     fn may_hold_number(&self) -> bool {

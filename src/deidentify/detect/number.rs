@@ -82,6 +82,12 @@ fn separator(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
     }
 }
 
+/// Whether what begins at `at` has an address's colons: it is not the end of the number before it ("1.2 2001:db8::1").
+fn may_be_ipv6(bytes: &[u8], at: usize) -> bool {
+    let run = bytes[at..].iter().take(12).take_while(|byte| byte.is_ascii_hexdigit() || **byte == b':');
+    run.filter(|&&byte| byte == b':').count() >= 2
+}
+
 /// A latitude and a longitude, or the other way about, that begin at a digit: fractions of three digits and more, one of
 /// them of four, with a comma, a semicolon or a blank between.
 fn coordinates_end(bytes: &[u8], at: usize) -> Option<usize> {
@@ -178,6 +184,7 @@ impl Run {
             let digit_follows = bytes.get(next).is_some_and(u8::is_ascii_digit);
             if !(joined && digit_follows)
                 || ipv4_end(bytes, next).is_some()
+                || may_be_ipv6(bytes, next)
                 || moment_end(bytes, next).is_some()
             {
                 return run;

@@ -82,6 +82,8 @@ fn ipv6() {
     becomes("ip:2001:db8::1", "ip:[ip]");
     becomes("2001:db8::1: refused", "[ip]: refused");
     becomes("at ::1", "at [ip]");
+    becomes("1.2 2001:db8:6e0b:a239:192:8a7c:e227:f84", "1.2 [ip]");
+    becomes("5551234 2001:db8::1", "[number] [ip]");
 }
 
 #[test]
@@ -112,6 +114,17 @@ fn telephone_numbers() {
     becomes("612\u{a0}345\u{a0}678", "[number]");
     becomes("(+49 30 123456)", "[phone]");
     becomes("555\u{2011}123\u{2011}4567", "[number]");
+}
+
+#[test]
+fn base64_of_short_numbers_and_without_digits() {
+    becomes("18311576B", "[id]");
+    becomes("MTgzMTE1NzZC", "[token]");
+    becomes("/p/MTgzMTE1NzZC", "/p/[token]");
+    becomes("to MTgzMTE1NzZC", "to [token]");
+    becomes("amVyb21lQHpvby5jb20", "[token]");
+    stays("SUMMER SALE for EVERYBODY");
+    stays("NewYorkTimesBestSellers");
 }
 
 #[test]
