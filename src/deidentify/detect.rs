@@ -92,7 +92,9 @@ pub fn redact(text: &str) -> Redacted<'_> {
 ///
 /// A field called "name" is a person's where its value is written like a person's name.
 pub fn redact_field(name: &str, value: &str) -> Option<&'static str> {
-    if value.starts_with('[') && value.ends_with(']') || keys::is_harmless(value) {
+    let ours = value.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
+    if ours.is_some_and(|kind| kind.bytes().all(|byte| byte.is_ascii_lowercase())) || keys::is_harmless(value)
+    {
         return None;
     }
     let person = || {
@@ -117,7 +119,7 @@ fn plain(text: &str) -> Redacted<'_> {
         if signs.none() {
             break;
         }
-        if signs.slashes > 1 || signs.backslashes > 0 {
+        if signs.slashes > 1 && signs.colons > 0 || signs.slashes > 2 || signs.backslashes > 0 {
             redact_urls(&mut redacted);
         }
         if signs.may_hold_secret(redacted.text.len()) {
@@ -135,13 +137,14 @@ fn plain(text: &str) -> Redacted<'_> {
         if signs.may_hold_code(redacted.text.len()) {
             redact_codes(&mut redacted);
         }
-        if signs.digits > 0 {
+        // An address has words, a blank or another script between them.
+        if signs.digits > 0 && (signs.blanks > 0 || !redacted.text.is_ascii()) {
             redact_places(&mut redacted);
         }
         if signs.may_hold_number() {
             redact_numbers(&mut redacted);
         }
-        if signs.digits > 2 {
+        if signs.digits > 1 && signs.blanks + signs.labels > 0 {
             redact_announced(&mut redacted);
         }
         if redacted.count == before {
@@ -187,6 +190,7 @@ struct Signs {
     labels: usize,
     dashes: usize,
     capitals: usize,
+    blanks: usize,
 }
 
 impl Signs {
@@ -194,7 +198,7 @@ impl Signs {
         let mut signs = Self::default();
         // Counters of one byte let the compiler count a vector's worth of bytes at a time.
         for chunk in text.chunks(255) {
-            let mut counts = [0_u8; 11];
+            let mut counts = [0_u8; 12];
             for &byte in chunk {
                 let is = [
                     byte.wrapping_sub(b'0') < 10,
@@ -208,6 +212,7 @@ impl Signs {
                     byte == b':' || byte == b'=',
                     byte == b'-',
                     byte.wrapping_sub(b'A') < 26,
+                    byte == b' ' || byte == b'\n',
                 ];
                 for (count, is) in counts.iter_mut().zip(is) {
                     *count += u8::from(is);
@@ -225,6 +230,7 @@ impl Signs {
                 &mut signs.labels,
                 &mut signs.dashes,
                 &mut signs.capitals,
+                &mut signs.blanks,
             ];
             for (total, count) in totals.into_iter().zip(counts) {
                 *total += usize::from(count);

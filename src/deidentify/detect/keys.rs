@@ -1,8 +1,9 @@
 //! Names of fields that hold an identifier, in several languages and spellings. (Policy: "types of information
 //! collected"; what stands under such a name is taken out whatever it looks like.)
 
-use std::collections::HashMap;
 use std::sync::OnceLock;
+
+use hashbrown::HashMap;
 
 /// What a field holds, by the word that takes its place, and the field's names in small letters without separators
 /// and accents.
@@ -142,16 +143,22 @@ fn base(c: char) -> char {
     }
 }
 
+/// Words of a name that are looked at.
+const WORDS_MAX: usize = 12;
+
 /// A name cut into its words: at what is no letter or digit, and where a capital follows a small letter.
 struct Words {
-    text: String,
+    text: [u8; KEY_BYTES_MAX],
+    length: usize,
     /// Where each word begins in `text`.
-    starts: Vec<usize>,
+    starts: [usize; WORDS_MAX],
+    count: usize,
 }
 
 impl Words {
-    fn of(key: &str) -> Self {
-        let mut words = Self { text: String::with_capacity(key.len()), starts: Vec::with_capacity(4) };
+    /// `None` for what is too long or has too many words to be a field's name.
+    fn of(key: &str) -> Option<Self> {
+        let mut words = Self { text: [0; KEY_BYTES_MAX], length: 0, starts: [0; WORDS_MAX], count: 0 };
         let (mut inside, mut lower) = (false, false);
         for c in key.chars() {
             if !c.is_alphanumeric() {
@@ -159,32 +166,44 @@ impl Words {
                 continue;
             }
             if !inside || lower && c.is_uppercase() {
-                words.starts.push(words.text.len());
+                *words.starts.get_mut(words.count)? = words.length;
+                words.count += 1;
             }
             (inside, lower) = (true, c.is_lowercase());
+            // A letter that has no plain form is in no name that is known.
+            let plain = u8::try_from(base(c)).ok().filter(u8::is_ascii);
             if c == 'ß' {
-                words.text.push_str("ss");
-            } else {
-                words.text.push(base(c));
+                words.push(b's')?;
             }
+            words.push(if c == 'ß' { b's' } else { plain? })?;
         }
-        words
+        Some(words)
+    }
+
+    fn push(&mut self, byte: u8) -> Option<()> {
+        *self.text.get_mut(self.length)? = byte;
+        self.length += 1;
+        Some(())
+    }
+
+    fn part(&self, start: usize, end: usize) -> &str {
+        std::str::from_utf8(&self.text[start..end]).unwrap_or_default()
     }
 
     fn find(&self) -> Option<&'static str> {
         let known = known();
-        if let Some(kind) = known.get(self.text.as_str()) {
+        if let Some(kind) = known.get(self.part(0, self.length)) {
             return Some(kind);
         }
         // "customer_email_address", "shipping-phone-number": the last words say what it is.
-        let mut end = self.text.len();
-        for count in (0..self.starts.len()).rev() {
+        let mut end = self.length;
+        for count in (0..self.count).rev() {
             for &start in &self.starts[..=count] {
-                if let Some(kind) = known.get(&self.text[start..end]) {
+                if let Some(kind) = known.get(self.part(start, end)) {
                     return Some(kind);
                 }
             }
-            if count == 0 || !TRAILERS.contains(&&self.text[self.starts[count]..end]) {
+            if count == 0 || !TRAILERS.contains(&self.part(self.starts[count], end)) {
                 break;
             }
             end = self.starts[count];
@@ -198,7 +217,7 @@ pub fn kind_of_key(key: &str) -> Option<&'static str> {
     if key.is_empty() || key.len() > KEY_BYTES_MAX {
         return None;
     }
-    Words::of(key).find()
+    Words::of(key)?.find()
 }
 
 /// Values that say nothing of anybody, whatever the field is called.

@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use super::keys::{is_harmless, kind_of_key};
 use super::moment::date_end;
@@ -213,6 +213,7 @@ fn announcing() -> &'static Announcing {
         let automaton = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::LeftmostLongest)
+            .kind(Some(AhoCorasickKind::DFA))
             .build(words().map(|(_, word)| word))
             .expect("a few hundred short words");
         Announcing { automaton, meaning: words().map(|(meaning, _)| meaning).collect() }

@@ -3,20 +3,65 @@
 
 use std::sync::OnceLock;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex::Regex;
 
 use super::{Redacted, Rewrite, take_over};
 
-/// A text without one of these has no address that could be told.
-const SIGNS: &str = "street|st.|st |st,|road|rd|avenue|ave|lane|ln|drive|dr.|dr |boulevard|blvd|court|square|sq.|terrace|crescent|\
-    highway|hwy|parkway|apt|suite|p.o. box|po box|calle|c/|avenida|avda|av.|plaza|paseo|pasadizo|camino|ronda|rambla|travesía|travesia|\
-    carretera|glorieta|callejón|cuesta|urbanización|alameda|pasaje|vial|acceso|straße|strasse|str.|allee|gasse|weg|platz|ring|damm|\
-    ufer|rue|chemin|impasse|allée|quai|place|via|viale|piazza|corso|vicolo|largo|borgo|strada|contrada|rua|travessa|praça|estrada|\
-    rodovia|ul.|ulica|aleja|al.|plac|osiedle|straat|laan|gracht|steeg|singel|plein|vägen|gatan|gränd|stigen|ул|пр|пер|алл|наб|бул|\
-    丁目|路|街|号|로|길|가|sokak|cadde|mahalle|°| al | ak | az | ar | ca | co | ct | de | fl | ga | hi | ia | id | il | in | ks | ky | la | ma | md | me |\
-     mi | mn | mo | ms | mt | nc | nd | ne | nh | nj | nm | nv | ny | oh | ok | or | pa | ri | sc | sd | tn | tx | ut | va | vt |\
-     wa | wi | wv | wy | dc | mp | gu | vi | as | pr | fm | mh | aa | ae | ap | pw |canale|rotonda|incrocio|stretto|pad |dreef|dijk|hof |baan|kade|거리";
+/// Where a street's word stands, and what has to be around it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    /// "Street": a word, behind a number.
+    Behind,
+    /// "Calle", "rue": a word, before a name.
+    Before,
+    /// "-straße": the end of a word, before a number.
+    Ends,
+    /// A sign that is nothing else.
+    Anywhere,
+}
+
+/// The words by which an address is told, and the patterns (by their place in [`patterns`]) that they belong to. What has
+/// none of them has no address.
+const SIGNS: &[(Stands, u16, &str)] = &[
+    (
+        Stands::Behind,
+        1 << 0,
+        "street|st|road|rd|avenue|ave|lane|ln|drive|dr|boulevard|blvd|court|ct|square|sq|terrace|crescent|highway|hwy|parkway|pkwy|\
+         circle|trail|crossing|gardens|close",
+    ),
+    (Stands::Before, 1 << 2, "p.o. box|po box|p.o.box|p o box"),
+    (
+        Stands::Before,
+        1 << 3,
+        "calle|c/|avenida|avda|avda.|av.|plaza|paseo|pasadizo|camino|ronda|rambla|travesía|travesia|carretera|glorieta|callejón|\
+         cuesta|urbanización|alameda|pasaje|vial|acceso|via|viale|piazza|corso|vicolo|largo|borgo|strada|contrada|canale|rotonda|\
+         incrocio|stretto|piazzale|rua|travessa|praça|estrada|rodovia|ul.|ulica|aleja|al.|plac|osiedle",
+    ),
+    (
+        Stands::Before,
+        1 << 4 | 1 << 5 | 1 << 3,
+        "rue|avenue|boulevard|bd|chemin|impasse|place|allée|quai|route|cours|passage",
+    ),
+    (
+        Stands::Ends,
+        1 << 6,
+        "straße|strasse|str.|allee|gasse|straat|laan|gracht|steeg|singel|vägen|gatan|gränd|stigen",
+    ),
+    (Stands::Ends, 1 << 7, "weg|platz|ring|damm|ufer|plein|hof|baan|kade|pad|dreef|dijk|park"),
+    (Stands::Anywhere, 1 << 8, "ул.|ул |улица|пр.|пр-т|просп|пер.|алл.|наб.|бул.|ш. |пл."),
+    (Stands::Anywhere, 1 << 9, "丁目|路|街|道|巷"),
+    (Stands::Anywhere, 1 << 10, "로 |길 |가 |거리 "),
+    (Stands::Anywhere, 1 << 11, "sokak|sokağı|sok.|caddesi|cad.|mahallesi|mah."),
+    (Stands::Anywhere, 1 << 12 | 1 << 13, "°"),
+];
+
+/// The pattern of a town, a state and a ZIP code; its sign is looked for by hand.
+const ZIP: u16 = 1 << 1;
+
+/// How much before and behind a sign may belong to it, in bytes.
+const BEFORE_BYTES_MAX: usize = 96;
+const BEHIND_BYTES_MAX: usize = 128;
 
 /// A word of a street's name: capitalised, or a small word between such.
 const NAME: &str =
@@ -76,17 +121,112 @@ const DEGREES: usize = 2;
 
 struct Places {
     signs: AhoCorasick,
-    patterns: Vec<Regex>,
+    meaning: Vec<(Stands, u16)>,
+    patterns: Vec<OnceLock<Regex>>,
+    sources: Vec<String>,
 }
 
 fn places() -> &'static Places {
     static PLACES: OnceLock<Places> = OnceLock::new();
     PLACES.get_or_init(|| {
-        let signs = AhoCorasick::builder().ascii_case_insensitive(true).build(SIGNS.split('|'));
-        let patterns =
-            patterns().iter().map(|pattern| Regex::new(pattern).expect("a pattern of this file")).collect();
-        Places { signs: signs.expect("a few hundred short words"), patterns }
+        let words = || {
+            SIGNS.iter().flat_map(|&(stands, of, words)| words.split('|').map(move |word| (stands, of, word)))
+        };
+        // A word that is a sign of two languages is one of both.
+        let mut merged: Vec<(Stands, u16, &str)> = Vec::new();
+        for (stands, of, word) in words() {
+            match merged.iter_mut().find(|known| known.2 == word) {
+                Some(known) => (known.0, known.1) = (Stands::Before, known.1 | of),
+                None => merged.push((stands, of, word)),
+            }
+        }
+        let signs = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::LeftmostLongest)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(merged.iter().map(|&(_, _, word)| word))
+            .expect("a few hundred short words");
+        let sources = patterns();
+        Places {
+            signs,
+            meaning: merged.iter().map(|&(stands, of, _)| (stands, of)).collect(),
+            patterns: sources.iter().map(|_| OnceLock::new()).collect(),
+            sources,
+        }
     })
+}
+
+impl Places {
+    fn pattern(&self, index: usize) -> &Regex {
+        self.patterns[index].get_or_init(|| Regex::new(&self.sources[index]).expect("a pattern of this file"))
+    }
+
+    /// Stretches of the text around signs, in order and apart, each with the patterns to try in it.
+    fn windows(&self, text: &str) -> Vec<(usize, usize, u16)> {
+        let mut windows: Vec<(usize, usize, u16)> = Vec::new();
+        let bytes = text.as_bytes();
+        let mut add = |start: usize, end: usize, of: u16| {
+            // A window begins with a word, so that no pattern begins inside one.
+            let from = text.floor_char_boundary(start.saturating_sub(BEFORE_BYTES_MAX));
+            let space = bytes[from..start].iter().position(u8::is_ascii_whitespace).filter(|_| from > 0);
+            let from = from + space.unwrap_or(0);
+            let to = text.ceil_char_boundary((end + BEHIND_BYTES_MAX).min(text.len()));
+            match windows.last_mut() {
+                Some(last) if from <= last.1 => *last = (last.0.min(from), last.1.max(to), last.2 | of),
+                _ => windows.push((from, to, of)),
+            }
+        };
+        let mut zips = memchr::memchr_iter(b',', bytes).filter(|&at| is_zip(&bytes[at + 1..])).peekable();
+        for found in self.signs.find_iter(bytes) {
+            while let Some(zip) = zips.next_if(|&zip| zip < found.start()) {
+                add(zip, zip + 1, ZIP);
+            }
+            let (stands, of) = self.meaning[found.pattern().as_usize()];
+            if stands.fits(bytes, found.start(), found.end()) {
+                add(found.start(), found.end(), of);
+            }
+        }
+        zips.for_each(|zip| add(zip, zip + 1, ZIP));
+        windows
+    }
+}
+
+/// " OH 44326": two capitals and five digits behind the comma.
+fn is_zip(bytes: &[u8]) -> bool {
+    let bytes = bytes.trim_ascii_start();
+    let [a, b, b' ', rest @ ..] = bytes else { return false };
+    a.is_ascii_uppercase()
+        && b.is_ascii_uppercase()
+        && rest.len() >= 5
+        && rest[..5].iter().all(u8::is_ascii_digit)
+}
+
+impl Stands {
+    fn fits(self, text: &[u8], start: usize, end: usize) -> bool {
+        let is_word =
+            |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80);
+        let digits_before = || {
+            let before = &text[start.saturating_sub(BEFORE_BYTES_MAX)..start];
+            before.iter().any(u8::is_ascii_digit)
+        };
+        let digit_behind = |within: usize| text[end..].iter().take(within).any(u8::is_ascii_digit);
+        match self {
+            Self::Behind => {
+                !is_word(text[..start].last())
+                    && !is_word(text.get(end))
+                    && start > 0
+                    && text[start - 1] == b' '
+                    && digits_before()
+            }
+            Self::Before => {
+                !is_word(text[..start].last())
+                    && (text[..end].ends_with(b"/") || text.get(end).is_some_and(u8::is_ascii_whitespace))
+                    && (digits_before() || digit_behind(BEHIND_BYTES_MAX))
+            }
+            Self::Ends => text.get(end).is_some_and(u8::is_ascii_whitespace) && digit_behind(4),
+            Self::Anywhere => true,
+        }
+    }
 }
 
 /// Things that are written like a street: "500 GB Hard Drive", "via Bluetooth 5.0".
@@ -124,24 +264,36 @@ fn is_a_thing(found: &str, after: &str) -> bool {
 /// Replaces addresses and coordinates in degrees.
 pub(super) fn redact_places(redacted: &mut Redacted<'_>) {
     let places = places();
-    if !places.signs.is_match(redacted.text.as_bytes()) {
+    let windows = places.windows(&redacted.text);
+    if windows.is_empty() {
         return;
     }
     let geographic = places.patterns.len() - DEGREES;
-    for (index, pattern) in places.patterns.iter().enumerate() {
-        let mut rewrite = Rewrite::new(&redacted.text);
-        for found in pattern.find_iter(rewrite.text) {
-            if is_a_thing(found.as_str(), &rewrite.text[found.end()..]) {
-                continue;
+    let mut found: Vec<(usize, usize, &'static str)> = Vec::new();
+    for (from, to, of) in windows {
+        let window = &redacted.text[from..to];
+        for index in (0..places.patterns.len()).filter(|index| of >> index & 1 == 1) {
+            for hit in places.pattern(index).find_iter(window) {
+                let text = hit.as_str();
+                if is_a_thing(text, &window[hit.end()..]) {
+                    continue;
+                }
+                // A pattern may take in the sign before the first word.
+                let skipped = text.len() - text.trim_start_matches(|c: char| !c.is_alphanumeric()).len();
+                let (skipped, kind) =
+                    if index >= geographic { (0, "[location]") } else { (skipped, "[address]") };
+                found.push((from + hit.start() + skipped, from + hit.end(), kind));
             }
-            // A pattern may take in the sign before the first word.
-            let skipped = found.as_str().len()
-                - found.as_str().trim_start_matches(|c: char| !c.is_alphanumeric()).len();
-            let degrees = index >= geographic;
-            let start = if degrees { found.start() } else { found.start() + skipped };
-            rewrite.replace(start, found.end(), if degrees { "[location]" } else { "[address]" });
         }
-        let found = rewrite.finish();
-        take_over(redacted, found);
     }
+    // The earliest and, of those, the longest.
+    found.sort_unstable_by_key(|&(start, end, _)| (start, usize::MAX - end));
+    let mut rewrite = Rewrite::new(&redacted.text);
+    for (start, end, kind) in found {
+        if start >= rewrite.copied {
+            rewrite.replace(start, end, kind);
+        }
+    }
+    let found = rewrite.finish();
+    take_over(redacted, found);
 }
