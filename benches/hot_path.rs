@@ -83,7 +83,13 @@ fn crashes(count: usize) -> String {
 }
 
 /// Prints the median of `round`, which does `count` events and gives the nanoseconds it took.
+///
+/// A word on the command line picks the lines that have it: `cargo bench --bench hot_path -- crash`.
 fn measure(what: &str, count: usize, mut round: impl FnMut() -> u128) {
+    let picked = std::env::args().skip(1).find(|word| !word.starts_with('-'));
+    if picked.is_some_and(|word| !what.contains(&word)) {
+        return;
+    }
     round();
     let mut rounds: Vec<u128> = (0..ROUNDS).map(|_| round() / count as u128).collect();
     rounds.sort_unstable();

@@ -23,7 +23,7 @@
 //! Ordinary text is let through by one pass over its bytes that counts signs, borrowed and without allocation.
 //! Otherwise each detector whose sign is there makes one pass, until nothing more is found; then the same is done to
 //! what the text looks like once encodings and compatibility forms are taken off (`veil`). All is linear in the text.
-//! Adding a detector: give it a sign in [`Signs`] and a place in [`plain`]'s list.
+//! Adding a detector: give it a sign in [`Signs`] and a place in [`DETECTORS`].
 
 mod checks;
 mod code;
@@ -110,46 +110,45 @@ pub fn redact_field(name: &str, value: &str) -> Option<&'static str> {
     kind_of_key(name).or_else(|| person().then_some("[name]"))
 }
 
+/// A detector: whether its sign is there, and its pass over the text.
+type Detector = (fn(&Signs, &str) -> bool, fn(&mut Redacted<'_>));
+
+/// In the order of their passes: what takes in more comes first.
+const DETECTORS: [Detector; 9] = [
+    (|signs, _| signs.may_hold_url(), redact_urls),
+    (|signs, text| signs.may_hold_secret(text.len()), redact_secrets),
+    (Signs::may_hold_email, redact_emails),
+    (|signs, _| signs.brackets > 0, redact_spelt_emails),
+    (|signs, _| signs.labels > 0, redact_labelled),
+    (|signs, text| signs.may_hold_code(text.len()), redact_codes),
+    // An address has words, a blank or another script between them.
+    (|signs, text| signs.digits > 0 && (signs.blanks > 0 || !text.is_ascii()), redact_places),
+    (|signs, _| signs.may_hold_number(), redact_numbers),
+    (|signs, _| signs.digits > 1 && signs.blanks + signs.labels > 0, redact_announced),
+];
+
 /// Replaces identifiers in a text that hides none.
 fn plain(text: &str) -> Redacted<'_> {
     let mut redacted = Redacted { text: Cow::Borrowed(text), count: 0 };
+    let mut until = DETECTORS.len();
     for _ in 0..ROUNDS_MAX {
-        let before = redacted.count;
         let signs = Signs::of(redacted.text.as_bytes());
         if signs.none() {
             break;
         }
-        if signs.slashes > 1 && signs.colons > 0 || signs.slashes > 2 || signs.backslashes > 0 {
-            redact_urls(&mut redacted);
+        let mut last = None;
+        for (index, (has_sign, redact)) in DETECTORS[..until].iter().enumerate() {
+            let before = redacted.count;
+            if has_sign(&signs, &redacted.text) {
+                redact(&mut redacted);
+            }
+            if redacted.count > before {
+                last = Some(index);
+            }
         }
-        if signs.may_hold_secret(redacted.text.len()) {
-            redact_secrets(&mut redacted);
-        }
-        if signs.may_hold_email(&redacted.text) {
-            redact_emails(&mut redacted);
-        }
-        if signs.brackets > 0 {
-            redact_spelt_emails(&mut redacted);
-        }
-        if signs.labels > 0 {
-            redact_labelled(&mut redacted);
-        }
-        if signs.may_hold_code(redacted.text.len()) {
-            redact_codes(&mut redacted);
-        }
-        // An address has words, a blank or another script between them.
-        if signs.digits > 0 && (signs.blanks > 0 || !redacted.text.is_ascii()) {
-            redact_places(&mut redacted);
-        }
-        if signs.may_hold_number() {
-            redact_numbers(&mut redacted);
-        }
-        if signs.digits > 1 && signs.blanks + signs.labels > 0 {
-            redact_announced(&mut redacted);
-        }
-        if redacted.count == before {
-            break;
-        }
+        // Those behind the last that found something have seen the text as it is now.
+        let Some(last) = last else { break };
+        until = last + 1;
     }
     redacted
 }
@@ -174,7 +173,7 @@ fn without(text: &str, bytes_max: usize, unwanted: impl Fn(char) -> bool) -> Cow
     Cow::Owned(text.chars().map(|c| if unwanted(c) { ' ' } else { c }).collect())
 }
 
-/// What a text holds, counted in one pass.
+/// What a text holds: which classes of bytes, and then how many of each that is there.
 #[derive(Default)]
 struct Signs {
     digits: usize,
@@ -190,53 +189,79 @@ struct Signs {
     labels: usize,
     dashes: usize,
     capitals: usize,
+    /// Blanks and line ends.
     blanks: usize,
+}
+
+/// Classes of bytes, as bits.
+mod class {
+    pub(super) const DIGIT: u16 = 1 << 0;
+    pub(super) const DOT: u16 = 1 << 1;
+    pub(super) const COLON: u16 = 1 << 2;
+    pub(super) const AT: u16 = 1 << 3;
+    pub(super) const PERCENT: u16 = 1 << 4;
+    pub(super) const SLASH: u16 = 1 << 5;
+    pub(super) const BACKSLASH: u16 = 1 << 6;
+    pub(super) const BRACKET: u16 = 1 << 7;
+    pub(super) const EQUALS: u16 = 1 << 8;
+    pub(super) const DASH: u16 = 1 << 9;
+    pub(super) const CAPITAL: u16 = 1 << 10;
+    pub(super) const BLANK: u16 = 1 << 11;
+
+    /// The class of each byte; 0: a small letter, a comma, what says nothing.
+    pub(super) static OF: [u16; 256] = {
+        let mut of = [0; 256];
+        let mut byte = 0;
+        while byte < 128 {
+            of[byte] = match byte as u8 {
+                b'0'..=b'9' => DIGIT,
+                b'A'..=b'Z' => CAPITAL,
+                b'.' => DOT,
+                b':' => COLON,
+                b'@' => AT,
+                b'%' => PERCENT,
+                b'/' => SLASH,
+                b'\\' => BACKSLASH,
+                b'(' | b'[' | b'{' => BRACKET,
+                b'=' => EQUALS,
+                b'-' => DASH,
+                b' ' | b'\n' => BLANK,
+                _ => 0,
+            };
+            byte += 1;
+        }
+        of
+    };
 }
 
 impl Signs {
     fn of(text: &[u8]) -> Self {
-        let mut signs = Self::default();
-        // Counters of one byte let the compiler count a vector's worth of bytes at a time.
-        for chunk in text.chunks(255) {
-            let mut counts = [0_u8; 12];
-            for &byte in chunk {
-                let is = [
-                    byte.wrapping_sub(b'0') < 10,
-                    byte == b'.',
-                    byte == b':',
-                    byte == b'@',
-                    byte == b'%',
-                    byte == b'/',
-                    byte == b'\\',
-                    byte == b'(' || byte == b'[' || byte == b'{',
-                    byte == b':' || byte == b'=',
-                    byte == b'-',
-                    byte.wrapping_sub(b'A') < 26,
-                    byte == b' ' || byte == b'\n',
-                ];
-                for (count, is) in counts.iter_mut().zip(is) {
-                    *count += u8::from(is);
-                }
-            }
-            let totals = [
-                &mut signs.digits,
-                &mut signs.dots,
-                &mut signs.colons,
-                &mut signs.ats,
-                &mut signs.percents,
-                &mut signs.slashes,
-                &mut signs.backslashes,
-                &mut signs.brackets,
-                &mut signs.labels,
-                &mut signs.dashes,
-                &mut signs.capitals,
-                &mut signs.blanks,
-            ];
-            for (total, count) in totals.into_iter().zip(counts) {
-                *total += usize::from(count);
-            }
+        let there = text.iter().fold(0, |there, &byte| there | class::OF[usize::from(byte)]);
+        // Words alone need no numbers, and what is not there has none.
+        if there & !(class::CAPITAL | class::BLANK | class::DOT) == 0
+            && (text.len() < 12 || there & class::CAPITAL == 0)
+        {
+            return Self::default();
         }
-        signs
+        let count = |class: u16| match there & class {
+            0 => 0,
+            _ => text.iter().map(|&byte| usize::from(class::OF[usize::from(byte)] & class != 0)).sum(),
+        };
+        let colons = count(class::COLON);
+        Self {
+            digits: count(class::DIGIT),
+            dots: count(class::DOT),
+            colons,
+            ats: count(class::AT),
+            percents: count(class::PERCENT),
+            slashes: count(class::SLASH),
+            backslashes: count(class::BACKSLASH),
+            brackets: count(class::BRACKET),
+            labels: colons + count(class::EQUALS),
+            dashes: count(class::DASH),
+            capitals: count(class::CAPITAL),
+            blanks: count(class::BLANK),
+        }
     }
 
     /// Words alone.
@@ -245,6 +270,11 @@ impl Signs {
             && self.slashes < 2
             && self.dashes < 5
             && self.capitals < 4
+    }
+
+    /// A scheme's slashes, or the three of a path of a file.
+    fn may_hold_url(&self) -> bool {
+        self.slashes > 1 && self.colons > 0 || self.slashes > 2 || self.backslashes > 0
     }
 
     fn may_hold_email(&self, text: &str) -> bool {

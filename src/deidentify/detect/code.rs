@@ -5,6 +5,8 @@
 //! numbers, a small letter that letter in either case, a blank an optional separator (blank, dash, dot), `~` one that
 //! must be there, any other character itself. A find is delimited by what is neither letter nor digit.
 
+use std::sync::OnceLock;
+
 use super::checks::{born_behind_letters, british_area, hetu, iban, icao_nine, pan, turkish_province, vin};
 use super::secret::opaque;
 use super::{Redacted, Rewrite, take_over};
@@ -213,15 +215,38 @@ pub(super) fn redact_codes(redacted: &mut Redacted<'_>) {
     take_over(redacted, found);
 }
 
+/// Forms by what their first character may be: a digit, a hexadecimal letter, another letter; each with the length of
+/// its first word where that is fixed.
+type Begins = [Vec<(&'static Form, Option<usize>)>; 3];
+
+fn beginnings() -> &'static Begins {
+    static BEGINNINGS: OnceLock<Begins> = OnceLock::new();
+    BEGINNINGS.get_or_init(|| {
+        [b"059", b"acf", b"guz"].map(|firsts| {
+            let fits = |form: &&Form| firsts.iter().any(|&first| accepts(form.pattern.as_bytes()[0], first));
+            let with_length = |form: &'static Form| {
+                let word = form.pattern.bytes().take_while(u8::is_ascii_alphanumeric).count();
+                (form, (!form.pattern.contains(' ')).then_some(word))
+            };
+            FORMS.iter().filter(fits).map(with_length).collect()
+        })
+    })
+}
+
 fn code_end(text: &[u8], at: usize, word: &Word) -> Option<(usize, &'static str)> {
     if let Some(end) = iban_end(text, at) {
         return Some((end, "[iban]"));
     }
-    let begins = |form: &&Form| {
-        let first = form.pattern.as_bytes()[0];
-        accepts(first, text[at]) && (form.pattern.len() > 16 || word.end - at <= form.pattern.len())
+    let begins = match text[at] {
+        b'0'..=b'9' => 0,
+        b'a'..=b'f' | b'A'..=b'F' => 1,
+        _ => 2,
     };
-    FORMS.iter().filter(begins).find_map(|form| Some((form_end(form, text, at)?, form.kind)))
+    let length = word.end - at;
+    beginnings()[begins]
+        .iter()
+        .filter(|(_, fixed)| fixed.is_none_or(|fixed| fixed == length))
+        .find_map(|(form, _)| Some((form_end(form, text, at)?, form.kind)))
 }
 
 /// A run of letters and digits.

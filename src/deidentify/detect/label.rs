@@ -41,9 +41,12 @@ fn labelled(text: &str, floor: usize, at: usize) -> Option<(usize, usize, &'stat
     let unquoted = before.trim_end_matches(QUOTES);
     let quoted = unquoted.len() < before.len();
     let in_label = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ');
-    // Numbers and the schemes of addresses stand before most colons, and are no labels.
-    if !unquoted.ends_with(char::is_alphanumeric) || unquoted.ends_with("http") || unquoted.ends_with("https")
-    {
+    // Numbers, endings of files and the schemes of addresses stand before most colons, and are no labels.
+    let word = unquoted.bytes().rev().take_while(u8::is_ascii_alphanumeric).count();
+    let last = &unquoted.as_bytes()[unquoted.len() - word..];
+    let number = !last.is_empty() && last.iter().all(u8::is_ascii_digit);
+    let ending = matches!(last, b"http" | b"https" | b"js" | b"ts" | b"mjs");
+    if number || ending || !unquoted.ends_with(char::is_alphanumeric) {
         return None;
     }
     let earliest =
@@ -54,6 +57,18 @@ fn labelled(text: &str, floor: usize, at: usize) -> Option<(usize, usize, &'stat
     let kind = kind_of_label(label, machine_label)?;
 
     let rest = &text[at + 1..];
+    // "cc::1" and "cc:12:..." are an address's groups, whatever "cc" may stand for.
+    let hexadecimal = last.len() <= 4 && last.iter().all(u8::is_ascii_hexdigit);
+    if hexadecimal
+        && !quoted
+        && rest
+            .bytes()
+            .take(5)
+            .take_while(|&byte| byte == b':' || byte.is_ascii_hexdigit())
+            .any(|byte| byte == b':')
+    {
+        return None;
+    }
     let spaces = rest.len() - rest.trim_start_matches([' ', '\t']).len();
     let opened = rest[spaces..].len() - rest[spaces..].trim_start_matches(QUOTES).len();
     let start = at + 1 + spaces + opened;
