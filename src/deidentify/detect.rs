@@ -173,7 +173,7 @@ fn without(text: &str, bytes_max: usize, unwanted: impl Fn(char) -> bool) -> Cow
     Cow::Owned(text.chars().map(|c| if unwanted(c) { ' ' } else { c }).collect())
 }
 
-/// What a text holds: which classes of bytes, and then how many of each that is there.
+/// What a text holds, counted in one pass.
 #[derive(Default)]
 struct Signs {
     digits: usize,
@@ -193,24 +193,26 @@ struct Signs {
     blanks: usize,
 }
 
-/// Classes of bytes, as bits.
+/// Classes of bytes, by which they are counted.
 mod class {
-    pub(super) const DIGIT: u16 = 1 << 0;
-    pub(super) const DOT: u16 = 1 << 1;
-    pub(super) const COLON: u16 = 1 << 2;
-    pub(super) const AT: u16 = 1 << 3;
-    pub(super) const PERCENT: u16 = 1 << 4;
-    pub(super) const SLASH: u16 = 1 << 5;
-    pub(super) const BACKSLASH: u16 = 1 << 6;
-    pub(super) const BRACKET: u16 = 1 << 7;
-    pub(super) const EQUALS: u16 = 1 << 8;
-    pub(super) const DASH: u16 = 1 << 9;
-    pub(super) const CAPITAL: u16 = 1 << 10;
-    pub(super) const BLANK: u16 = 1 << 11;
+    pub(super) const OTHER: u8 = 0;
+    pub(super) const DIGIT: u8 = 1;
+    pub(super) const DOT: u8 = 2;
+    pub(super) const COLON: u8 = 3;
+    pub(super) const AT: u8 = 4;
+    pub(super) const PERCENT: u8 = 5;
+    pub(super) const SLASH: u8 = 6;
+    pub(super) const BACKSLASH: u8 = 7;
+    pub(super) const BRACKET: u8 = 8;
+    pub(super) const EQUALS: u8 = 9;
+    pub(super) const DASH: u8 = 10;
+    pub(super) const CAPITAL: u8 = 11;
+    pub(super) const BLANK: u8 = 12;
+    pub(super) const COUNT: usize = 16;
 
-    /// The class of each byte; 0: a small letter, a comma, what says nothing.
-    pub(super) static OF: [u16; 256] = {
-        let mut of = [0; 256];
+    /// The class of each byte; a small letter, a comma and the like say nothing.
+    pub(super) static OF: [u8; 256] = {
+        let mut of = [OTHER; 256];
         let mut byte = 0;
         while byte < 128 {
             of[byte] = match byte as u8 {
@@ -226,7 +228,7 @@ mod class {
                 b'=' => EQUALS,
                 b'-' => DASH,
                 b' ' | b'\n' => BLANK,
-                _ => 0,
+                _ => OTHER,
             };
             byte += 1;
         }
@@ -236,17 +238,17 @@ mod class {
 
 impl Signs {
     fn of(text: &[u8]) -> Self {
-        let there = text.iter().fold(0, |there, &byte| there | class::OF[usize::from(byte)]);
-        // Words alone need no numbers, and what is not there has none.
-        if there & !(class::CAPITAL | class::BLANK | class::DOT) == 0
-            && (text.len() < 12 || there & class::CAPITAL == 0)
-        {
-            return Self::default();
+        // Two rows of counters, so that neighbours of one class need not wait for each other.
+        let mut counts = [[0_u32; class::COUNT]; 2];
+        let (pairs, last) = text.as_chunks::<2>();
+        for &[first, second] in pairs {
+            counts[0][usize::from(class::OF[usize::from(first)] & 15)] += 1;
+            counts[1][usize::from(class::OF[usize::from(second)] & 15)] += 1;
         }
-        let count = |class: u16| match there & class {
-            0 => 0,
-            _ => text.iter().map(|&byte| usize::from(class::OF[usize::from(byte)] & class != 0)).sum(),
-        };
+        for &byte in last {
+            counts[0][usize::from(class::OF[usize::from(byte)] & 15)] += 1;
+        }
+        let count = |class: u8| (counts[0][usize::from(class)] + counts[1][usize::from(class)]) as usize;
         let colons = count(class::COLON);
         Self {
             digits: count(class::DIGIT),

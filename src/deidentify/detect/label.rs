@@ -57,16 +57,11 @@ fn labelled(text: &str, floor: usize, at: usize) -> Option<(usize, usize, &'stat
     let kind = kind_of_label(label, machine_label)?;
 
     let rest = &text[at + 1..];
-    // "cc::1" and "cc:12:..." are an address's groups, whatever "cc" may stand for.
-    let hexadecimal = last.len() <= 4 && last.iter().all(u8::is_ascii_hexdigit);
-    if hexadecimal
-        && !quoted
-        && rest
-            .bytes()
-            .take(5)
-            .take_while(|&byte| byte == b':' || byte.is_ascii_hexdigit())
-            .any(|byte| byte == b':')
-    {
+    // "cc::1", "cc:12:..." and "::cc:1" are an address's groups, whatever "cc" may stand for.
+    let hexadecimal = word <= 4 && last.iter().all(u8::is_ascii_hexdigit);
+    let group = |byte: &u8| *byte == b':' || byte.is_ascii_hexdigit();
+    let behind = rest.as_bytes().iter().take(5).take_while(|byte| group(byte)).any(|&byte| byte == b':');
+    if hexadecimal && !quoted && (behind || unquoted[..unquoted.len() - word].ends_with(':')) {
         return None;
     }
     let spaces = rest.len() - rest.trim_start_matches([' ', '\t']).len();
