@@ -34,11 +34,13 @@ pub(super) fn iban(text: &[u8]) -> bool {
     (15..=34).contains(&length) && moved.fold(0, step) == 1
 }
 
-/// A German identity card or passport: nine characters, the last of them the sum of the others weighted 7, 3, 1 (ICAO
+/// A German identity card or passport: eight or nine characters and, behind them, their sum weighted 7, 3, 1 (ICAO
 /// Doc 9303, part 3, section 4.9), no vowels among the letters.
 pub(super) fn icao_nine(text: &[u8]) -> bool {
-    let sum: u32 =
-        values(text).take(8).zip([7, 3, 1].into_iter().cycle()).map(|(value, weight)| value * weight).sum();
+    let sum: u32 = values(&text[..text.len() - 1])
+        .zip([7, 3, 1].into_iter().cycle())
+        .map(|(value, weight)| value * weight)
+        .sum();
     let letters = text.iter().filter(|byte| byte.is_ascii_alphabetic());
     let vowels = letters.clone().any(|byte| b"AEIOUBDQS".contains(&byte.to_ascii_uppercase()));
     !vowels && letters.count() > 0 && values(&text[text.len() - 1..]).next() == Some(sum % 10)
@@ -105,7 +107,13 @@ mod tests {
         assert!(luhn(b"4111 1111 1111 1111") && !luhn(b"4111 1111 1111 1112") && !luhn(b"0000000000000"));
         assert!(iban(b"DE89 3704 0044 0532 0130 00") && iban(b"gb82west12345698765432"));
         assert!(!iban(b"DE88370400440532013000") && !iban(b"DE8937"));
-        assert!(icao_nine(b"C01234565") && !icao_nine(b"C01234567") && !icao_nine(b"123456789"));
+        assert!(
+            icao_nine(b"C01234565")
+                && icao_nine(b"C01X00T478")
+                && !icao_nine(b"C01X00T477")
+                && !icao_nine(b"C01234567")
+                && !icao_nine(b"123456789")
+        );
         assert!(hetu(b"131052-308T") && !hetu(b"131052-308U") && !hetu(b"139952-308T"));
         assert!(vin(b"1HGCM82633A004352") && !vin(b"IHGCM82633A004352"));
         assert!(british_area(b"SW1A1AA") && !british_area(b"PS54TB") && !british_area(b"M3 8GB"));

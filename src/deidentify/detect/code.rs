@@ -67,6 +67,7 @@ const FORMS: &[Form] = &[
     same(ID, "999999A999X", hetu),
     same(ID, "9AX9 AX9 AA99", |text| text[0] != b'0'),
     same(ID, "AXXXXXXX9", icao_nine),
+    same(ID, "AXXXXXXXX9", icao_nine),
     same(ID, "A999A9999", always),
     same(ID, "99AA99999", always),
     same(ID, "AAA999999", always),
@@ -202,6 +203,11 @@ pub(super) fn redact_codes(redacted: &mut Redacted<'_>) {
                 continue;
             }
         }
+        if is_android_id(text, at, &word) {
+            rewrite.replace(at, word.end, ID);
+            at = word.end;
+            continue;
+        }
         let found = word.may_begin_a_form(text).then(|| code_end(text, at, &word)).flatten();
         at = match found {
             Some((end, kind)) => {
@@ -286,9 +292,26 @@ impl Word {
     }
 }
 
+/// Sixteen hexadecimal digits of one case, as Android's ids have; with a dash or an ending of a file they are a build's.
+fn is_android_id(text: &[u8], at: usize, word: &Word) -> bool {
+    if word.end - at != 16 || word.digits < 4 || word.letters < 2 {
+        return false;
+    }
+    let found = &text[at..word.end];
+    let hexadecimal = found.iter().all(u8::is_ascii_hexdigit);
+    let one_case = !(found.iter().any(u8::is_ascii_uppercase) && found.iter().any(u8::is_ascii_lowercase));
+    let built = text[..at].last().is_some_and(|byte| b"-.~".contains(byte))
+        || matches!(text[word.end..], [b'-' | b'.' | b'~', next, ..] if next.is_ascii_alphanumeric());
+    hexadecimal && one_case && !built
+}
+
 /// Where the token that starts at `at` ends: with the signs of base64url and, in a JSON Web Token, its dots.
 fn token_end(text: &[u8], at: usize) -> usize {
     let dots = text[at..].starts_with(b"eyJ");
-    let part = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_-+=".contains(byte) || dots && **byte == b'.';
-    at + text[at..].iter().take_while(part).count()
+    let part = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_-+".contains(byte) || dots && **byte == b'.';
+    let end = at + text[at..].iter().take_while(part).count();
+    // Padding ends a token; a sign of equality with more behind it ends a name ("d=KzE0...").
+    let padding = text[end..].iter().take(3).take_while(|&&byte| byte == b'=').count();
+    let more = text.get(end + padding).is_some_and(u8::is_ascii_alphanumeric);
+    if padding <= 2 && !more { end + padding } else { end }
 }

@@ -18,7 +18,7 @@ const HEX_DIGITS_MIN: usize = 32;
 const OBJECT_ID_DIGITS: usize = 24;
 
 /// By which keys of well-known services begin.
-const PREFIXES: [&[u8]; 14] = [
+const PREFIXES: [&[u8]; 16] = [
     b"eyJ",
     b"AKIA",
     b"ASIA",
@@ -33,6 +33,8 @@ const PREFIXES: [&[u8]; 14] = [
     b"xox",
     b"AIza",
     b"npm_",
+    b"sk-proj-",
+    b"sk-ant-",
 ];
 
 /// What stands for a token, where it is one; `None` for a name.

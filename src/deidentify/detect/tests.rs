@@ -385,3 +385,27 @@ proptest! {
         prop_assert!(!cleaned.contains(char::is_control));
     }
 }
+
+#[test]
+fn encoded_values_of_parameters() {
+    becomes("/p?d=KzE0MTU1NTUyNjcx", "/p?d=[token]");
+    becomes("x=MTIzNDU2Nzha&y=1", "x=[token]&y=1");
+    becomes("d=NDExMSAxMTExIDExMTEgMTExMQ==", "d=[token]");
+    becomes("x=AKIAIOSFODNN7EXAMPLE", "x=[token]");
+    becomes("sk-proj-abcdEFGH1234ijklMNOP5678", "[token]");
+}
+
+#[test]
+fn android_ids_and_hashes_of_builds() {
+    becomes("seen 9774d56d682e549c.", "seen [id].");
+    becomes("x_9774D56D682E549C", "x_[id]");
+    stays("/_next/static/chunks/4bd1b696-182b6b13bdad92e3.js");
+    stays("/_next/static/chunks/pages/_app-9b1a3c4d5e6f7a8b.js");
+    stays("/assets/9b1a3c4d5e6f7a8b.js");
+}
+
+#[test]
+fn german_cards_with_their_check_digit() {
+    becomes("Nr. C01X00T478", "Nr. [id]");
+    stays("C01X00T477");
+}
