@@ -148,6 +148,10 @@ fn domain_end(text: &str, start: usize) -> usize {
     }
     let length = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-'))).unwrap_or(rest.len());
     let domain = rest[..length].trim_end_matches(['.', '-']);
+    // "render@https://..." is a frame of a stack: the function, and the scheme of where it is.
+    if rest[length..].starts_with("://") && !domain.contains('.') {
+        return start;
+    }
     // "hero@2x.png" is a picture for dense screens.
     if matches!(domain.as_bytes(), [b'1'..=b'4', b'x', b'.', ..]) {
         return start;

@@ -7,7 +7,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use super::keys::{is_harmless, kind_of_key};
 use super::moment::date_end;
-use super::number::Run;
+use super::number::{Run, is_script};
 use super::{Redacted, Rewrite, take_over};
 
 /// Longest label and longest value, in bytes.
@@ -210,6 +210,9 @@ const WORDS: &[(Announces, &str)] = &[
     ),
 ];
 
+/// Words that announce a telephone number, and are other things too.
+const AMBIGUOUS: [&str; 5] = ["call", "ring", "bel", "numer", "numéro"];
+
 struct Announcing {
     automaton: AhoCorasick,
     meaning: Vec<Announces>,
@@ -246,6 +249,12 @@ pub(super) fn redact_announced(redacted: &mut Redacted<'_>) {
         }
         let meaning = meaning[found.pattern().as_usize()];
         if let Some((start, end)) = announced(text, found.end(), meaning) {
+            // "Ring 12000 lumens", "call 12345 failed": with five digits in a row these words say something else.
+            let word = &text[found.range()];
+            let weak = AMBIGUOUS.iter().any(|known| known.eq_ignore_ascii_case(word));
+            if weak && end - start < 6 {
+                continue;
+            }
             rewrite.replace(start, end, meaning.kind());
         }
     }
@@ -267,6 +276,11 @@ fn announced(text: &str, from: usize, meaning: Announces) -> Option<(usize, usiz
         }
         let starts =
             byte.is_ascii_alphanumeric() && !bytes[..at].last().is_some_and(u8::is_ascii_alphanumeric);
+        // The function of a frame may be called "login"; where it is, is nobody's.
+        let address = bytes[..at].ends_with(b"(") && bytes[at..].starts_with(b"http");
+        if starts && (address || is_script(bytes, at)) {
+            return None;
+        }
         if starts && let Some(end) = fits(text, at, meaning) {
             return Some((at, end));
         }

@@ -216,7 +216,8 @@ impl Run {
         let weakness = of_year && bytes[..start].to_ascii_uppercase().ends_with(b"CVE-");
         let standard = self.groups > 1 && self.longest <= 5 && is_standard(&bytes[..start]);
         let fault = self.groups == 1 && self.digits <= 8 && bytes[..start].ends_with(b"0x");
-        !(amount || decimal || version || round || years || law || weakness || standard || fault)
+        let column = self.groups == 1 && self.digits <= 8 && is_position(&bytes[..start]);
+        !(column || amount || decimal || version || round || years || law || weakness || standard || fault)
     }
 
     /// Takes in a plus or a bracket before the number, or the letters that it is one word with ("E56469243"), but
@@ -269,6 +270,25 @@ impl Run {
         let first = bytes[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         year && first == 4 && self.digits <= 6
     }
+}
+
+/// Endings of files of scripts, before the line and the column of a frame.
+const SCRIPTS: [&[u8]; 8] = [b".js", b".mjs", b".cjs", b".ts", b".jsx", b".tsx", b".vue", b".svelte"];
+
+/// Whether a script's file and its line stand before a column: "main.js:1:" (one line may have millions of signs).
+fn is_position(before: &[u8]) -> bool {
+    let Some(line) = before.strip_suffix(b":") else { return false };
+    let digits = line.iter().rev().take(7).take_while(|byte| byte.is_ascii_digit()).count();
+    let file = line[..line.len() - digits].strip_suffix(b":");
+    digits > 0 && file.is_some_and(|file| SCRIPTS.iter().any(|ending| file.ends_with(ending)))
+}
+
+/// Whether the word at `at` is a script's file and its line follows: "app.js:12345:67".
+pub(super) fn is_script(bytes: &[u8], at: usize) -> bool {
+    let name = |byte: &&u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+    let end = at + bytes[at..].iter().take(64).take_while(name).count();
+    let line = matches!(bytes[end..], [b':', digit, ..] if digit.is_ascii_digit());
+    line && SCRIPTS.iter().any(|ending| bytes[at..end].ends_with(ending))
 }
 
 /// "EN 60335-2-15": what stands before a standard's number.

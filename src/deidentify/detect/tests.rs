@@ -409,3 +409,16 @@ fn german_cards_with_their_check_digit() {
     becomes("Nr. C01X00T478", "Nr. [id]");
     stays("C01X00T477");
 }
+
+#[test]
+fn frames_of_stacks_stay() {
+    stays("login@https://example.com/app.js:1:23456");
+    stays("b/</e.prototype.call@https://example.com/a.js:3:12345");
+    stays("at login (app.js:12345:67)");
+    stays("in Login (at App.js:25)");
+    stays("at account (https://example.com/main.js:1:1048576)");
+    stays("at Call.invoke (main.js:1:1234567)");
+    becomes("jane@mail.com://x", "[email]://x");
+    becomes("login jdoe1234567", "login [id]");
+    becomes("main.js:1:612345678", "main.js:1:[number]");
+}
