@@ -109,9 +109,27 @@ const KEYS: &[(&str, &str)] = &[
 ];
 
 /// Words behind a field's name that change nothing: "phone_number", "passport no", "email hash".
-const TRAILERS: [&str; 14] = [
-    "number", "no", "nr", "num", "nummer", "numero", "id", "value", "hash", "text", "field", "input", "raw",
+const TRAILERS: [&str; 20] = [
+    "number",
+    "no",
+    "nr",
+    "num",
+    "nummer",
+    "numero",
+    "id",
+    "value",
+    "hash",
+    "text",
+    "field",
+    "input",
+    "raw",
     "str",
+    "md5",
+    "sha1",
+    "sha256",
+    "hashed",
+    "confirm",
+    "confirmation",
 ];
 
 /// Longest name that is looked up, in bytes.
@@ -194,6 +212,16 @@ impl Words {
         let known = known();
         if let Some(kind) = known.get(self.part(0, self.length)) {
             return Some(kind);
+        }
+        // "email2", "customerPhone1": one of several; "Session 3" is a title, "cc00" an address's group.
+        let counted = self.text[..self.length].iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+        let end = self.length - counted;
+        let joined = self.count > 0 && self.starts[self.count - 1] < end;
+        if (1..=2).contains(&counted) && joined && self.text[end] != b'0' {
+            let ends = |&start: &usize| start + 2 < end && known.contains_key(self.part(start, end));
+            if let Some(&start) = self.starts[..self.count].iter().find(|start| ends(start)) {
+                return known.get(self.part(start, end)).copied();
+            }
         }
         // "customer_email_address", "shipping-phone-number": the last words say what it is.
         let mut end = self.length;

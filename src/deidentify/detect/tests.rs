@@ -422,3 +422,12 @@ fn frames_of_stacks_stay() {
     becomes("login jdoe1234567", "login [id]");
     becomes("main.js:1:612345678", "main.js:1:[number]");
 }
+
+#[test]
+fn numbered_fields() {
+    for (name, kind) in [("email1", "[email]"), ("customerPhone2", "[phone]"), ("password2", "[secret]")] {
+        assert_eq!(redact_field(name, "x"), Some(kind), "{name}");
+    }
+    assert_eq!(redact_field("email_sha256", "x"), Some("[email]"));
+    assert_eq!(redact_field("step2", "x"), None);
+}
