@@ -229,6 +229,12 @@ impl Stands {
     }
 }
 
+/// What a list in a title counts ("10 Best Tennis Court Shoes").
+const LISTED: [&str; 9] = ["Best", "Reasons", "Things", "Ways", "Tips", "Days", "Nights", "Star", "Top"];
+/// What is counted behind a name ("Camino Francés 5 etapas"), in small letters.
+const COUNTED: [&str; 11] =
+    ["km", "días", "horas", "etapas", "noches", "estrellas", "giorni", "ore", "dias", "noites", "lagos"];
+
 /// Things that are written like a street: "500 GB Hard Drive", "via Bluetooth 5.0".
 fn is_a_thing(found: &str, after: &str) -> bool {
     const DRIVES: [&str; 9] = ["Test", "Hard", "Flash", "Disk", "Thumb", "USB", "Pen", "State", "Google"];
@@ -257,8 +263,27 @@ fn is_a_thing(found: &str, after: &str) -> bool {
         let rest = words.strip_prefix("via ").or(words.strip_prefix("Via "));
         rest.is_some_and(|rest| WAYS.iter().any(|way| rest.starts_with(way)))
     };
+    let title = || {
+        let words = found.trim_start_matches(|c: char| !c.is_alphanumeric());
+        let mut each = words.split_whitespace();
+        let (first, second) = (each.next().unwrap_or_default(), each.next().unwrap_or_default());
+        let listed = first.bytes().all(|byte| byte.is_ascii_digit()) && LISTED.contains(&second);
+        let last = words.rsplit(char::is_whitespace).next().unwrap_or_default();
+        let behind = !first.starts_with(|c: char| c.is_ascii_digit());
+        // A year is a house number seldom, and then with a town.
+        let year = last.len() == 4
+            && last.bytes().all(|byte| byte.is_ascii_digit())
+            && ("1990".."2040").contains(&last);
+        let counted = last.bytes().all(|byte| byte.is_ascii_digit())
+            && (after.starts_with('%')
+                || after.split(|c: char| !c.is_alphabetic()).find(|word| !word.is_empty()).is_some_and(
+                    |word| after.starts_with(' ') && after[1..].starts_with(word) && COUNTED.contains(&word),
+                ));
+        let parking = words.contains("place de parking") || words.contains("cours particulier");
+        listed || behind && (year || counted) || parking
+    };
     let version = after.starts_with('.') && after[1..].starts_with(|c: char| c.is_ascii_digit());
-    drive() || by_way() || version
+    drive() || by_way() || version || title()
 }
 
 /// Replaces addresses and coordinates in degrees.

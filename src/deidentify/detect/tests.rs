@@ -431,3 +431,14 @@ fn numbered_fields() {
     assert_eq!(redact_field("email_sha256", "x"), Some("[email]"));
     assert_eq!(redact_field("step2", "x"), None);
 }
+
+#[test]
+fn titles_written_like_streets_stay() {
+    stays("Plaza Mayor 2024");
+    stays("El Camino Francés 5 etapas");
+    stays("10 Best Tennis Court Shoes");
+    stays("12 place de parking à louer");
+    becomes("Calle Mayor 5 en Madrid", "[address] en Madrid");
+    becomes("Via Roma 24, 00153 Roma", "[address]");
+    becomes("Calle Mayor 2024, 28013 Madrid", "[address]");
+}
