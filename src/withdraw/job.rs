@@ -156,9 +156,12 @@ impl Jobs {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
-    /// Ids of all that wait.
+    /// Ids of all that wait, as they were asked for: a restriction and its end must not change places.
     pub(super) fn ids(&self) -> Vec<String> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ids: Vec<_> = waiting.values().map(|job| (job.at_ms, job.id.clone())).collect();
+        ids.sort_unstable();
+        ids.into_iter().map(|(_, id)| id).collect()
     }
 
     /// The job is done.
@@ -223,6 +226,24 @@ impl Job {
             at: jiff::Timestamp::from_millisecond(self.at_ms).unwrap_or_default().to_string(),
             receipt: self.id.clone(),
             note: OUT_OF_REACH,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_that_wait_are_done_in_the_order_in_which_they_were_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let jobs = Jobs::open(Some(dir.path())).unwrap();
+        for (id, request, at_ms) in [("f", Request::Restrict, 1), ("0", Request::Lift, 2)] {
+            let targets = vec![Target::new("shop", 7)];
+            jobs.add(Job { id: id.to_owned(), request, at_ms, shared: false, targets }).unwrap();
+        }
+        for jobs in [jobs, Jobs::open(Some(dir.path())).unwrap()] {
+            assert_eq!(jobs.ids(), ["f", "0"]);
         }
     }
 }
