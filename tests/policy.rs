@@ -88,8 +88,9 @@ fn every_key_that_the_tracker_can_write_is_described() {
     // Nothing in the browser is written but through that list.
     for file in ["tracker.ts", "managers.ts", "visit.ts", "transport.ts", "queue.ts", "engagement.ts"] {
         let text = std::fs::read_to_string(format!("{}/web/src/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let code: String = text.lines().filter(|line| !line.trim_start().starts_with(['*', '/'])).collect();
         for way in ["localStorage", "sessionStorage", "indexedDB", "document.cookie"] {
-            assert!(!text.contains(way), "{file} uses {way}");
+            assert!(!code.contains(way), "{file} uses {way}");
         }
     }
 }

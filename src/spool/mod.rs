@@ -286,9 +286,10 @@ impl Spool {
         let _ = self.commands.try_send(Command::Remember(ids));
     }
 
-    /// Completes the segment that is growing, however small it is.
-    pub async fn seal(&self) {
-        self.command(Command::Seal).await;
+    /// Completes the segment that is growing, however small it is. False where the disk does not let it.
+    #[must_use]
+    pub async fn seal(&self) -> bool {
+        self.command(Command::Seal).await
     }
 
     /// Completes the segment that is growing and ends the writer. Everything after this is refused.
@@ -301,14 +302,14 @@ impl Spool {
         let _ = self.shared.ended.subscribe().wait_for(|&ended| ended).await;
     }
 
-    async fn command(&self, command: impl FnOnce(oneshot::Sender<()>) -> Command) {
+    async fn command(&self, command: impl FnOnce(oneshot::Sender<()>) -> Command) -> bool {
         let (answer, done) = oneshot::channel();
         let mut command = command(answer);
         while let Err(mpsc::TrySendError::Full(back)) = self.commands.try_send(command) {
             command = back;
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
-        let _ = done.await;
+        done.await.is_ok()
     }
 
     /// The oldest complete segment; waits until there is one.

@@ -117,7 +117,7 @@ async fn full_is_said_before_anything_is_read() {
     assert_eq!(spool.admit(), Ok(()));
     spool.append(batch(&[1, 2, 3])).await.unwrap();
     assert_eq!(spool.admit(), Err(SpoolError::Full));
-    spool.seal().await;
+    assert!(spool.seal().await);
     let sealed = spool.next_sealed().await;
     spool.remove(&sealed).unwrap();
     assert_eq!(spool.admit(), Ok(()));

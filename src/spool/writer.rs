@@ -111,7 +111,10 @@ impl Writer {
             match then {
                 Some(Command::Seal(answer)) => {
                     self.seal();
-                    let _ = answer.send(());
+                    // Nobody is told that a segment is complete whose name could not be changed.
+                    if self.growing.is_none() {
+                        let _ = answer.send(());
+                    }
                 }
                 Some(Command::Close(answer)) => {
                     self.seal();

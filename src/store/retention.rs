@@ -61,7 +61,12 @@ pub async fn retain(admin: &Client, now_ms: i64) -> Result<Retained, Brief> {
     Ok(Retained { emptied_months, deletes })
 }
 
+/// Whoever changes what roll-ups hold of days gone by: emptying states and building days anew would undo each other.
+/// One for the process, which is one collector.
+pub(super) static ROLLUPS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 async fn empty_states(admin: &Client, now_ms: i64) -> Result<usize, Brief> {
+    let _alone = ROLLUPS.lock().await;
     let filled =
         format!("hour < {} AND finalizeAggregation(visitors) > 0", moment(day_of(now_ms) - STATE_DAYS + 1));
     let months = format!("SELECT DISTINCT toYYYYMM(hour) FROM consentry.pages WHERE {filled}");

@@ -130,6 +130,7 @@ pub async fn rebuild_hours(admin: &Client, site: &str, hours: &[u32]) -> Result<
     if days.is_empty() {
         return Ok(());
     }
+    let _alone = super::retention::ROLLUPS.lock().await;
     let select = "SELECT as_select FROM system.tables WHERE database = 'consentry' AND name = 'pages_mv'";
     let view = admin.query_raw(select).fetch_one::<String>().await.map_err(|error| brief(&error))?;
     let days: Vec<u32> = days.into_iter().collect();

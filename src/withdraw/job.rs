@@ -109,6 +109,17 @@ pub(super) fn new_id() -> io::Result<String> {
 pub(super) struct Jobs {
     dir: Option<PathBuf>,
     waiting: Mutex<BTreeMap<String, Job>>,
+    /// The one that is being carried out.
+    running: Mutex<Option<String>>,
+}
+
+/// A job is being carried out for as long as this is held.
+pub(super) struct Running<'a>(&'a Mutex<Option<String>>);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 impl Jobs {
@@ -122,7 +133,7 @@ impl Jobs {
                 waiting.insert(job.id.clone(), job);
             }
         }
-        Ok(Self { dir: dir.map(Path::to_owned), waiting: Mutex::new(waiting) })
+        Ok(Self { dir: dir.map(Path::to_owned), waiting: Mutex::new(waiting), running: Mutex::default() })
     }
 
     fn path(&self, id: &str) -> io::Result<PathBuf> {
@@ -130,11 +141,24 @@ impl Jobs {
         Ok(dir.join(id).with_extension("job"))
     }
 
-    /// Keeps a job durably. Asked for again while it waits, it is the same job. Gives its id.
+    /// Says that a job is being carried out. What is asked for from now on is another job's: it may mean rows that this
+    /// one does not see any more.
+    pub(super) fn run(&self, id: &str) -> Running<'_> {
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.to_owned());
+        Running(&self.running)
+    }
+
+    /// Keeps a job durably. Asked for again while it waits, it is the same job, with the later time. Gives its id.
     pub(super) fn add(&self, job: Job) -> io::Result<String> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(same) = waiting.values().find(|waiting| waiting.same(&job)) {
-            return Ok(same.id.clone());
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let waits = |waiting: &&Job| running.as_ref() != Some(&waiting.id);
+        if let Some(same) = waiting.values().filter(waits).find(|waiting| waiting.same(&job)) {
+            let later = Job { at_ms: same.at_ms.max(job.at_ms), ..same.clone() };
+            replace(&self.path(&later.id)?, &serde_json::to_vec(&later).map_err(io::Error::other)?)?;
+            let id = later.id.clone();
+            waiting.insert(id.clone(), later);
+            return Ok(id);
         }
         if waiting.len() >= JOBS_MAX {
             return Err(io::ErrorKind::StorageFull.into());
@@ -245,5 +269,22 @@ mod tests {
         for jobs in [jobs, Jobs::open(Some(dir.path())).unwrap()] {
             assert_eq!(jobs.ids(), ["f", "0"]);
         }
+    }
+
+    #[test]
+    fn asked_for_again_it_is_the_same_job_until_it_is_carried_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let jobs = Jobs::open(Some(dir.path())).unwrap();
+        let ask = |id: &str, at_ms| {
+            let targets = vec![Target::new("shop", 7)];
+            jobs.add(Job { id: id.to_owned(), request: Request::Erase, at_ms, shared: false, targets })
+                .unwrap()
+        };
+        assert_eq!((ask("a", 1), ask("b", 9)), ("a".to_owned(), "a".to_owned()));
+        assert_eq!(jobs.get("a").unwrap().at_ms, 9, "rows up to the later request are meant");
+        let running = jobs.run("a");
+        assert_eq!((ask("c", 10), ask("d", 11)), ("c".to_owned(), "c".to_owned()));
+        drop(running);
+        assert_eq!(jobs.ids(), ["a", "c"]);
     }
 }

@@ -73,17 +73,21 @@ impl Rights {
     /// Does a job from its beginning, whatever of it was done before.
     pub(super) async fn carry_out(&self, id: &str) -> Result<Receipt, NotDone> {
         let _one = self.one.lock().await;
+        let _running = self.jobs.run(id);
         let Some(mut job) = self.jobs.get(id) else {
             // Somebody else has just done it.
             let receipts = self.receipts.lock().unwrap_or_else(PoisonError::into_inner);
             let receipt = receipts.iter().find(|receipt| receipt.receipt == id).cloned();
             return receipt.ok_or_else(|| NotDone::Disk(io::ErrorKind::NotFound.into()));
         };
+        // Without a store nothing is read and nothing held up.
+        let admin = self.admin()?;
         tokio::time::sleep(IN_FLIGHT).await;
         let held = self.gate.lock().await;
-        self.spool.seal().await;
+        if !self.spool.seal().await {
+            return Err(NotDone::Disk(io::Error::other("the spool cannot complete its segment")));
+        }
         let left = tokio::task::block_in_place(|| self.change_here(&mut job))?;
-        let admin = self.admin()?;
         for index in 0..job.targets.len() {
             self.change_store(&admin, &mut job, index).await?;
         }
@@ -205,7 +209,9 @@ impl Rights {
         let _one = self.one.lock().await;
         let admin = self.admin()?;
         let _held = self.gate.lock().await;
-        self.spool.seal().await;
+        if !self.spool.seal().await {
+            return Err(NotDone::Disk(io::Error::other("the spool cannot complete its segment")));
+        }
         let mut all = Vec::new();
         let mut complete = true;
         for target in &mut job.targets {
