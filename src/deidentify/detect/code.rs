@@ -195,7 +195,10 @@ pub(super) fn redact_codes(redacted: &mut Redacted<'_>) {
             continue;
         }
         let word = Word::at(text, at);
-        if at >= token_from {
+        // A short word with a blank behind it is no token, nor the beginning of one.
+        let may_be_token =
+            word.end - at >= 12 || text.get(word.end).is_some_and(|byte| b"_-+".contains(byte));
+        if at >= token_from && may_be_token {
             token_from = token_end(text, at);
             if let Some(kind) = opaque(&text[at..token_from]) {
                 rewrite.replace(at, token_from, kind);
@@ -265,16 +268,11 @@ struct Word {
 impl Word {
     fn at(text: &[u8], start: usize) -> Self {
         let mut word = Self { end: start, letters: 0, digits: 0 };
-        for &byte in &text[start..] {
-            if byte.is_ascii_digit() {
-                word.digits += 1;
-            } else if byte.is_ascii_alphabetic() {
-                word.letters += 1;
-            } else {
-                break;
-            }
+        for byte in text[start..].iter().take_while(|byte| byte.is_ascii_alphanumeric()) {
+            word.digits += usize::from(byte.is_ascii_digit());
             word.end += 1;
         }
+        word.letters = word.end - start - word.digits;
         word
     }
 

@@ -8,6 +8,17 @@ use super::ip::{ipv4_end, ipv6_within};
 use super::moment::{moment_end, number};
 use super::{IP, NUMBER, NUMBER_DIGITS_MIN, Redacted, Rewrite, take_over};
 
+/// Bytes with which a number or an address can begin.
+static BEGINS: [bool; 256] = {
+    let mut begins = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        begins[byte] = (byte as u8).is_ascii_hexdigit() || byte as u8 == b':';
+        byte += 1;
+    }
+    begins
+};
+
 pub(super) fn redact_numbers(redacted: &mut Redacted<'_>) {
     let mut rewrite = Rewrite::new(&redacted.text);
     let bytes = rewrite.text.as_bytes();
@@ -16,6 +27,11 @@ pub(super) fn redact_numbers(redacted: &mut Redacted<'_>) {
     let mut at = 0;
     while at < bytes.len() {
         let byte = bytes[at];
+        // Most bytes begin nothing.
+        if !BEGINS[usize::from(byte)] {
+            at += 1;
+            continue;
+        }
         if at >= ipv6_from && (byte == b':' || byte.is_ascii_hexdigit()) {
             let run = bytes[at..]
                 .iter()
@@ -33,7 +49,9 @@ pub(super) fn redact_numbers(redacted: &mut Redacted<'_>) {
             }
         }
         if !byte.is_ascii_digit() {
-            at += 1;
+            // What is left of a run that is no address has no other one in it.
+            let rest = &bytes[at..ipv6_from.max(at + 1)];
+            at += rest.iter().take_while(|byte| !byte.is_ascii_digit()).count();
             continue;
         }
         if let Some(end) = ipv4_end(bytes, at) {

@@ -156,12 +156,21 @@ pub(super) fn redact_secrets(redacted: &mut Redacted<'_>) {
     let mut at = 0;
     while let Some(found) = memchr::memchr2(b' ', b'-', &text[at..]) {
         at += found;
-        if let Some(end) = pem_end(text, at) {
-            rewrite.replace(at, end, "[key]");
-            at = end;
+        if text[at] == b'-' {
+            match pem_end(text, at) {
+                Some(end) => {
+                    rewrite.replace(at, end, "[key]");
+                    at = end;
+                }
+                None => at += 1,
+            }
             continue;
         }
         at += 1;
+        // The last letters of the words below.
+        if !(at > 1 && matches!(text[at - 2] | 0x20, b'r' | b'c' | b'n' | b'y')) {
+            continue;
+        }
         for (word, bytes_min) in ANNOUNCED {
             let begins = at.checked_sub(word.len()).filter(|&begins| begins >= rewrite.copied);
             if !begins.is_some_and(|begins| text[begins..at].eq_ignore_ascii_case(word)) {

@@ -80,6 +80,10 @@ const NOBODY: [&[u8]; 6] = [b"public", b"shared", b"default", b"all users", b"us
 
 /// The user's name in a path of a file that begins at `at`; "/home/..." behind a host is an address's own path.
 fn home(text: &[u8], at: usize) -> Option<(usize, usize)> {
+    // The first letters of the folders.
+    if !text.get(at + 1).is_some_and(|byte| matches!(byte | 0x20, b'h' | b'u' | b'd') || *byte == b'\\') {
+        return None;
+    }
     let folder = HOMES.into_iter().find(|folder| {
         text.get(at..at + folder.len()).is_some_and(|start| start.eq_ignore_ascii_case(folder))
     })?;
