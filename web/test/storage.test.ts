@@ -6,10 +6,10 @@ const stub: Record<string, string> = {};
 (globalThis as { localStorage?: unknown }).localStorage = stub;
 
 // After the stub, for the module looks for localStorage when it is loaded.
-const { CONSENT_KEY, STORAGE_KEYS, VISIT_KEY, forget, read, write } = await import('../src/storage.ts');
+const { CONSENT_KEY, STORAGE_KEYS, SUBJECT_KEY, VISIT_KEY, forget, read, write } = await import('../src/storage.ts');
 
 test('the disclosed keys are the keys in use, all under one prefix', () => {
-  assert.deepEqual(STORAGE_KEYS.map(({ key }) => key), [CONSENT_KEY, VISIT_KEY]);
+  assert.deepEqual(STORAGE_KEYS.map(({ key }) => key), [CONSENT_KEY, VISIT_KEY, SUBJECT_KEY]);
   for (const { key, category, purpose, duration } of STORAGE_KEYS) {
     assert.match(key, /^consentry\./);
     assert.ok(category && purpose && duration);
