@@ -56,7 +56,9 @@ impl<'a> ReducedUrl<'a> {
                 continue;
             }
             let value = decode(value, true);
-            let (value, count) = match redact_field(&name, &value) {
+            // The campaign's names say nothing of a visitor.
+            let identifying = if campaign.is_some() { None } else { redact_field(&name, &value) };
+            let (value, count) = match identifying {
                 Some(kind) => (kind.into(), 1),
                 None => scrub(value, QUERY_VALUE_BYTES_MAX),
             };
