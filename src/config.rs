@@ -129,7 +129,7 @@ impl Default for File {
             agent_cache_entries_max: 4096,
             subject_key_file: None,
             subject_requests_per_network_and_min_max: 10,
-            subject_requests_per_min_max: 300,
+            subject_requests_per_min_max: 60,
             site: Vec::new(),
         }
     }

@@ -120,6 +120,21 @@ impl SubjectRows<'_> {
     }
 }
 
+/// Ends inserts of events that nobody waits for any more. The caller holds back its own: one that still runs was given
+/// up by a client that lost patience or died, and would bring its rows after they were looked for. Another collector's
+/// insert that is ended so is sent again by it.
+pub async fn end_inserts(admin: &Client) -> Result<(), Brief> {
+    let kill = "KILL QUERY WHERE query_kind = 'Insert' AND position(query, 'consentry.events') > 0 SYNC";
+    match execute(admin, kill, &[]).await {
+        // A user who may not do that may still erase; what is lost is the promise about inserts that were given up.
+        Err(reason) if reason.0.contains("(ACCESS_DENIED)") => {
+            tracing::warn!(%reason, "inserts that were given up cannot be ended: grant KILL QUERY to the collector's user");
+            Ok(())
+        }
+        ended => ended,
+    }
+}
+
 /// Builds the roll-ups of the days that some of a site's hours lie in anew, from what `events` holds now.
 ///
 /// Whole days, because a day's number of visitors comes from the states of all its hours; a number that was written down

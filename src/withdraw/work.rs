@@ -84,6 +84,7 @@ impl Rights {
         let admin = self.admin()?;
         tokio::time::sleep(IN_FLIGHT).await;
         let held = self.gate.lock().await;
+        subject::end_inserts(&admin).await?;
         if !self.spool.seal().await {
             return Err(NotDone::Disk(io::Error::other("the spool cannot complete its segment")));
         }
