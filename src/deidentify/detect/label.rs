@@ -8,7 +8,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use super::keys::{is_harmless, kind_of_key};
 use super::moment::date_end;
 use super::number::{Run, is_script};
-use super::{Redacted, Rewrite, take_over};
+use super::{Redacted, Rewrite, begins_with_kind, take_over};
 
 /// Longest label and longest value, in bytes.
 const LABEL_BYTES_MAX: usize = 48;
@@ -66,9 +66,18 @@ fn labelled(text: &str, floor: usize, at: usize) -> Option<(usize, usize, &'stat
     }
     let spaces = rest.len() - rest.trim_start_matches([' ', '\t']).len();
     let opened = rest[spaces..].len() - rest[spaces..].trim_start_matches(QUOTES).len();
-    let start = at + 1 + spaces + opened;
+    let mut start = at + 1 + spaces + opened;
+    let mut opened = opened;
+    // A list: its first value counts; "[email]" is none.
+    if let Some(listed) = text[start..].strip_prefix('[')
+        && !begins_with_kind(&text[start..])
+    {
+        let value = listed.trim_start_matches([' ', '\t']).trim_start_matches(QUOTES);
+        opened += usize::from(listed.trim_start_matches([' ', '\t']).starts_with(QUOTES));
+        start = text.len() - value.len();
+    }
     let rest = &text[start..text.floor_char_boundary(start + VALUE_BYTES_MAX)];
-    if rest.is_empty() || rest.starts_with('[') {
+    if rest.is_empty() || begins_with_kind(rest) {
         return None;
     }
     let machine = machine_label || opened > 0 || spaces == 0;
