@@ -30,6 +30,7 @@ mod code;
 mod email;
 mod ip;
 mod keys;
+mod known;
 mod label;
 mod moment;
 mod number;
@@ -111,8 +112,24 @@ pub struct Redacted<'a> {
 /// Redacting twice gives the same as redacting once. Cut a text to length after redacting it, not before: half of
 /// an e-mail address is no longer recognised as one.
 pub fn redact(text: &str) -> Redacted<'_> {
+    let signs = Signs::of(text.as_bytes());
     // What has neither escapes nor other scripts hides nothing.
-    let veiled = memchr::memchr3(b'%', b'&', b'\\', text.as_bytes()).is_some() || !text.is_ascii();
+    let veiled = signs.percents + signs.ampersands + signs.backslashes + signs.wide > 0;
+    if !veiled && signs.none() {
+        return Redacted { text: Cow::Borrowed(text), count: 0 };
+    }
+    let place = known::Place::of(text);
+    if let Some(redacted) = place.as_ref().and_then(|place| place.recall(text)) {
+        return redacted;
+    }
+    let redacted = redact_unknown(text, veiled);
+    if let Some(place) = place {
+        place.remember(&redacted);
+    }
+    redacted
+}
+
+fn redact_unknown(text: &str, veiled: bool) -> Redacted<'_> {
     // First as a reader sees it: "ja<zero width>ne@..." would else lose its second half alone.
     if veiled && let Some(seen) = veil::unveil(text) {
         let found = plain(&seen);
@@ -155,7 +172,7 @@ const DETECTORS: [Detector; 9] = [
     (|signs, _| signs.labels > 0, redact_labelled),
     (|signs, text| signs.may_hold_code(text.len()), redact_codes),
     // An address has words, a blank or another script between them.
-    (|signs, text| signs.digits > 0 && (signs.blanks > 0 || !text.is_ascii()), redact_places),
+    (|signs, _| signs.digits > 0 && signs.blanks + signs.wide > 0, redact_places),
     (|signs, _| signs.may_hold_number(), redact_numbers),
     (|signs, _| signs.digits > 1 && signs.blanks + signs.labels > 0, redact_announced),
 ];
@@ -227,6 +244,9 @@ struct Signs {
     capitals: usize,
     /// Blanks and line ends.
     blanks: usize,
+    ampersands: usize,
+    /// Bytes of characters beyond ASCII.
+    wide: usize,
 }
 
 /// Classes of bytes, by which they are counted.
@@ -244,13 +264,15 @@ mod class {
     pub(super) const DASH: u8 = 10;
     pub(super) const CAPITAL: u8 = 11;
     pub(super) const BLANK: u8 = 12;
+    pub(super) const AMPERSAND: u8 = 13;
+    pub(super) const WIDE: u8 = 14;
     pub(super) const COUNT: usize = 16;
 
     /// The class of each byte; a small letter, a comma and the like say nothing.
     pub(super) static OF: [u8; 256] = {
         let mut of = [OTHER; 256];
         let mut byte = 0;
-        while byte < 128 {
+        while byte < 256 {
             of[byte] = match byte as u8 {
                 b'0'..=b'9' => DIGIT,
                 b'A'..=b'Z' => CAPITAL,
@@ -264,6 +286,8 @@ mod class {
                 b'=' => EQUALS,
                 b'-' => DASH,
                 b' ' | b'\n' => BLANK,
+                b'&' => AMPERSAND,
+                0x80.. => WIDE,
                 _ => OTHER,
             };
             byte += 1;
@@ -299,6 +323,8 @@ impl Signs {
             dashes: count(class::DASH),
             capitals: count(class::CAPITAL),
             blanks: count(class::BLANK),
+            ampersands: count(class::AMPERSAND),
+            wide: count(class::WIDE),
         }
     }
 

@@ -189,18 +189,19 @@ pub(super) fn redact_codes(redacted: &mut Redacted<'_>) {
     // A token is looked at once, where it begins.
     let mut token_from = 0;
     let mut at = 0;
-    while at < text.len() {
-        if !text[at].is_ascii_alphanumeric() {
-            at += 1;
-            continue;
-        }
+    while let Some(skipped) = text[at..].iter().position(|&byte| mask(byte) & PART != 0) {
+        at += skipped;
         let word = Word::at(text, at);
         // A short word with a blank behind it is no token, nor the beginning of one.
         let may_be_token =
             word.end - at >= 12 || text.get(word.end).is_some_and(|byte| b"_-+".contains(byte));
         if at >= token_from && may_be_token {
-            token_from = token_end(text, at);
-            if let Some(kind) = opaque(&text[at..token_from]) {
+            let seen;
+            (token_from, seen) = token_end(text, at);
+            // Small letters alone, or capitals alone, are words.
+            let one_case = seen & (CAPITAL | SMALL) != CAPITAL | SMALL;
+            let words = one_case && seen & DIGIT == 0 && token_from - at <= WORDS_BYTES_MAX;
+            if !words && let Some(kind) = opaque(&text[at..token_from]) {
                 rewrite.replace(at, token_from, kind);
                 at = token_from;
                 continue;
@@ -258,6 +259,31 @@ fn code_end(text: &[u8], at: usize, word: &Word) -> Option<(usize, &'static str)
         .find_map(|(form, _)| Some((form_end(form, text, at)?, form.kind)))
 }
 
+/// Classes of letters and digits, as bits.
+const PART: u8 = 1;
+const DIGIT: u8 = 2;
+const CAPITAL: u8 = 4;
+const SMALL: u8 = 8;
+
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        classes[byte] = match byte as u8 {
+            b'0'..=b'9' => PART | DIGIT,
+            b'A'..=b'Z' => PART | CAPITAL,
+            b'a'..=b'z' => PART | SMALL,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+fn mask(byte: u8) -> u8 {
+    CLASSES[usize::from(byte)]
+}
+
 /// A run of letters and digits.
 struct Word {
     end: usize,
@@ -268,8 +294,8 @@ struct Word {
 impl Word {
     fn at(text: &[u8], start: usize) -> Self {
         let mut word = Self { end: start, letters: 0, digits: 0 };
-        for byte in text[start..].iter().take_while(|byte| byte.is_ascii_alphanumeric()) {
-            word.digits += usize::from(byte.is_ascii_digit());
+        for class in text[start..].iter().map(|&byte| mask(byte)).take_while(|class| class & PART != 0) {
+            word.digits += usize::from(class & DIGIT != 0);
             word.end += 1;
         }
         word.letters = word.end - start - word.digits;
@@ -303,13 +329,25 @@ fn is_android_id(text: &[u8], at: usize, word: &Word) -> bool {
     hexadecimal && one_case && !built
 }
 
-/// Where the token that starts at `at` ends: with the signs of base64url and, in a JSON Web Token, its dots.
-fn token_end(text: &[u8], at: usize) -> usize {
+/// Up to this length letters of one case are words, even with dashes between them.
+const WORDS_BYTES_MAX: usize = 30;
+
+/// Where the token that starts at `at` ends: with the signs of base64url and, in a JSON Web Token, its dots; and the
+/// classes of what is in it.
+fn token_end(text: &[u8], at: usize) -> (usize, u8) {
     let dots = text[at..].starts_with(b"eyJ");
-    let part = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_-+".contains(byte) || dots && **byte == b'.';
-    let end = at + text[at..].iter().take_while(part).count();
+    let mut end = at;
+    let mut seen = 0;
+    while let Some(&byte) = text.get(end) {
+        let class = mask(byte);
+        if class == 0 && !matches!(byte, b'_' | b'-' | b'+') && !(dots && byte == b'.') {
+            break;
+        }
+        seen |= class;
+        end += 1;
+    }
     // Padding ends a token; a sign of equality with more behind it ends a name ("d=KzE0...").
     let padding = text[end..].iter().take(3).take_while(|&&byte| byte == b'=').count();
     let more = text.get(end + padding).is_some_and(u8::is_ascii_alphanumeric);
-    if padding <= 2 && !more { end + padding } else { end }
+    (if padding <= 2 && !more { end + padding } else { end }, seen)
 }

@@ -8,16 +8,38 @@ use super::ip::{ipv4_end, ipv6_within};
 use super::moment::{moment_end, number};
 use super::{IP, NUMBER, NUMBER_DIGITS_MIN, Redacted, Rewrite, take_over};
 
-/// Bytes with which a number or an address can begin.
-static BEGINS: [bool; 256] = {
-    let mut begins = [false; 256];
+/// Kinds of bytes, as bits: a digit; what an IPv6 address is written with; what may join a digit to what stands behind it.
+const DIGIT: u8 = 1;
+const OF_ADDRESS: u8 = 2;
+const JOINS: u8 = 4;
+
+static SIGNS: [u8; 256] = {
+    let mut signs = [0; 256];
     let mut byte = 0;
-    while byte < 128 {
-        begins[byte] = (byte as u8).is_ascii_hexdigit() || byte as u8 == b':';
+    while byte < 256 {
+        signs[byte] = match byte as u8 {
+            b'0'..=b'9' => DIGIT | OF_ADDRESS,
+            b'a'..=b'f' | b'A'..=b'F' => OF_ADDRESS,
+            b':' | b'.' => OF_ADDRESS | JOINS,
+            b' ' | b'-' | b'/' | b'+' | b'(' | b')' | b',' | 0xC2 | 0xE2 => JOINS,
+            _ => 0,
+        };
         byte += 1;
     }
-    begins
+    signs
 };
+
+fn is(byte: u8, kind: u8) -> bool {
+    SIGNS[usize::from(byte)] & kind != 0
+}
+
+/// The run of an IPv6 address's characters around the digit at `at`, not before `floor`.
+fn address_run(bytes: &[u8], at: usize, floor: usize) -> (usize, usize) {
+    let before = bytes[floor..at].iter().rev().take_while(|&&byte| is(byte, OF_ADDRESS)).count();
+    let dots = bytes[at - before..at].iter().take_while(|&&byte| byte == b'.').count();
+    let behind = bytes[at..].iter().take_while(|&&byte| is(byte, OF_ADDRESS)).count();
+    (at - before + dots, at + behind)
+}
 
 pub(super) fn redact_numbers(redacted: &mut Redacted<'_>) {
     let mut rewrite = Rewrite::new(&redacted.text);
@@ -25,36 +47,30 @@ pub(super) fn redact_numbers(redacted: &mut Redacted<'_>) {
     // An IPv6 address is looked for once in each run of its characters.
     let mut ipv6_from = 0;
     let mut at = 0;
-    while at < bytes.len() {
-        let byte = bytes[at];
-        // Most bytes begin nothing.
-        if !BEGINS[usize::from(byte)] {
-            at += 1;
-            continue;
-        }
-        if at >= ipv6_from && (byte == b':' || byte.is_ascii_hexdigit()) {
-            let run = bytes[at..]
-                .iter()
-                .take_while(|byte| byte.is_ascii_hexdigit() || b":.".contains(byte))
-                .count();
-            ipv6_from = at + run;
+    while let Some(skipped) = bytes[at..].iter().position(|&byte| is(byte, DIGIT)) {
+        at += skipped;
+        if at >= ipv6_from {
+            let floor = ipv6_from.max(rewrite.copied);
             // All addresses, as a network: "::/0".
-            let network = &bytes[at..at + run] == b"::"
-                && matches!(bytes[at + run..], [b'/', d, ..] if d.is_ascii_digit());
-            let whole = network.then_some((at, at + run));
-            if let Some((start, end)) = whole.or_else(|| ipv6_within(rewrite.text, at, at + run)) {
+            let network = bytes[floor..at].ends_with(b"::/")
+                && !bytes[floor..at - 3].last().is_some_and(|&byte| is(byte, OF_ADDRESS) && byte != b'.');
+            if network {
+                rewrite.replace(at - 3, at - 1, IP);
+            }
+            let (start, end) = address_run(bytes, at, floor);
+            ipv6_from = end;
+            if let Some((start, end)) = ipv6_within(rewrite.text, start, end) {
                 rewrite.replace(start, end, IP);
                 at = end;
                 continue;
             }
         }
-        if !byte.is_ascii_digit() {
-            // What is left of a run that is no address has no other one in it.
-            let rest = &bytes[at..ipv6_from.max(at + 1)];
-            at += rest.iter().take_while(|byte| !byte.is_ascii_digit()).count();
-            continue;
-        }
-        if let Some(end) = ipv4_end(bytes, at) {
+        // Most digits are few and stand within a word or behind one.
+        let digits = bytes[at..].iter().take_while(|&&byte| is(byte, DIGIT)).count();
+        let end = at + digits;
+        if digits < NUMBER_DIGITS_MIN && !bytes.get(end).is_some_and(|&byte| is(byte, JOINS)) {
+            at = end;
+        } else if let Some(end) = ipv4_end(bytes, at) {
             rewrite.replace(at, end, IP);
             at = end;
         } else if let Some(end) = coordinates_end(bytes, at) {

@@ -132,8 +132,12 @@ fn holds_an_identifier(token: &[u8], shape: &Shape) -> bool {
     let engine =
         if body.iter().any(|byte| b"-_".contains(byte)) { &URL_SAFE_NO_PAD } else { &STANDARD_NO_PAD };
     // Most names give themselves away in the first few characters.
-    let first = engine.decode(&body[..8.min(body.len())]);
-    if !first.is_ok_and(|bytes| bytes.iter().copied().all(is_text)) {
+    let mut first = [0; 6];
+    let eight = &body[..8.min(body.len())];
+    if !engine
+        .decode_slice(eight, &mut first)
+        .is_ok_and(|length| first[..length].iter().copied().all(is_text))
+    {
         return false;
     }
     let whole = body.len() - usize::from(body.len() % 4 == 1);

@@ -42,7 +42,7 @@ pub(super) fn plain(url: &str) -> Option<Parts<'_>> {
     let rest =
         strip_prefix_ignore_case(url, "https://").or_else(|| strip_prefix_ignore_case(url, "http://"))?;
     let authority_length =
-        rest.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || b"-._:".contains(byte)).count();
+        rest.bytes().take_while(|&byte| SIGNS[usize::from(byte)] & OF_AUTHORITY != 0).count();
     let (authority, rest) = rest.split_at(authority_length);
     if !(rest.is_empty() || rest.starts_with(['/', '?', '#'])) {
         return None;
@@ -54,33 +54,71 @@ pub(super) fn plain(url: &str) -> Option<Parts<'_>> {
             (port.is_empty() || valid && port.parse::<u16>().is_ok()).then_some(host)?
         }
     };
-    // A last label that begins with a digit may be an IPv4 address, in one of its many spellings.
-    let labels_plain = host.split('.').all(|label| !label.is_empty() && !label.contains("--"));
-    let last_label = host.rsplit('.').next()?;
-    if !labels_plain || last_label.starts_with(|c: char| c.is_ascii_digit()) {
+    if !is_plain_host(host.as_bytes()) {
         return None;
     }
     plain_after_host(host, rest)
 }
 
-pub(super) fn plain_after_host<'a>(host: &'a str, rest: &'a str) -> Option<Parts<'a>> {
-    let bytes = rest.as_bytes();
-    // Tabs and line ends vanish anywhere, blanks at the end.
-    if bytes.iter().any(|&byte| byte <= b' ' || byte == 0x7F) {
-        return None;
-    }
-    let rest = &rest[..memchr::memchr(b'#', bytes).unwrap_or(rest.len())];
-    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let mut before = 0;
-    for &byte in path.as_bytes() {
-        let plain = byte.is_ascii_alphanumeric() || b"/-_~!$&'()*+,;=:@%.".contains(&byte);
-        // Dot segments are resolved, also where a dot is written "%2e"; names with a dot in front are rare enough.
-        if !plain || before == b'/' && byte == b'.' {
-            return None;
+/// Labels that are not empty and have no two dashes in a row. A last label that begins with a digit may be an IPv4
+/// address, in one of its many spellings.
+fn is_plain_host(host: &[u8]) -> bool {
+    let (mut before, mut label_begins_with) = (b'.', b'.');
+    for &byte in host {
+        if byte == b'.' && before == b'.' || byte == b'-' && before == b'-' {
+            return false;
+        }
+        if before == b'.' {
+            label_begins_with = byte;
         }
         before = byte;
     }
-    if path.contains("%2e") || path.contains("%2E") {
+    before != b'.' && !label_begins_with.is_ascii_digit()
+}
+
+/// Kinds of bytes, as bits.
+const OF_AUTHORITY: u8 = 1;
+const OF_PATH: u8 = 2;
+/// A blank or a control character.
+const BLANK: u8 = 4;
+
+/// What each byte may be part of without a parser changing it.
+static SIGNS: [u8; 256] = {
+    let mut signs = [0; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        signs[byte] = match byte as u8 {
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b':' => OF_AUTHORITY | OF_PATH,
+            b'/' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
+            | b'@' | b'%' => OF_PATH,
+            0..=b' ' | 0x7F => BLANK,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    signs
+};
+
+pub(super) fn plain_after_host<'a>(host: &'a str, rest: &'a str) -> Option<Parts<'a>> {
+    let bytes = rest.as_bytes();
+    let path_length = bytes.iter().take_while(|&&byte| SIGNS[usize::from(byte)] & OF_PATH != 0).count();
+    let (path, rest) = rest.split_at(path_length);
+    // Tabs and line ends vanish anywhere, blanks at the end.
+    if rest.bytes().any(|byte| SIGNS[usize::from(byte)] & BLANK != 0) {
+        return None;
+    }
+    let query = match rest.as_bytes().first() {
+        None | Some(b'#') => "",
+        Some(b'?') => &rest[1..memchr::memchr(b'#', rest.as_bytes()).unwrap_or(rest.len())],
+        Some(_) => return None,
+    };
+    // Dot segments are resolved, also where a dot is written "%2e"; names with a dot in front are rare enough.
+    let path_bytes = path.as_bytes();
+    let dotted = |at: usize| match path_bytes[at] {
+        b'.' => at > 0 && path_bytes[at - 1] == b'/',
+        _ => matches!(path_bytes[at..], [b'%', b'2', b'e' | b'E', ..]),
+    };
+    if memchr::memchr2_iter(b'.', b'%', path_bytes).any(dotted) {
         return None;
     }
     Some(Parts { host, path, query })
