@@ -35,26 +35,34 @@ pub struct Changed {
     pub rows: u64,
     /// A segment with such rows had to be left as it is for now.
     pub left: bool,
+    /// Stretches and whole files that nobody can read any more: whose rows they held cannot be told.
+    pub unreadable: u64,
 }
 
-/// A segment with the change made; `None` where nothing in it is the subject's.
+/// A segment with the change made; where `changed` is 0, nothing in it is the subject's.
 struct Rewritten {
     bytes: Vec<u8>,
     changed: u64,
     rows: u64,
+    unreadable: u64,
 }
 
 /// `until_minute`: only rows of requests that came up to this minute.
-fn rewrite(bytes: &[u8], subject: u128, change: Change, until_minute: u32) -> Option<Rewritten> {
+fn rewrite(bytes: &[u8], subject: u128, change: Change, until_minute: u32) -> Rewritten {
+    let mut new = Rewritten { bytes: segment::file_header().to_vec(), changed: 0, rows: 0, unreadable: 0 };
     // What is no segment is the shipper's to set aside.
-    let contents = segment::read(bytes).ok()?;
-    let mut new = Rewritten { bytes: segment::file_header().to_vec(), changed: 0, rows: 0 };
+    let Ok(contents) = segment::read(bytes) else {
+        new.unreadable = 1;
+        return new;
+    };
+    new.unreadable = u64::from(contents.damaged);
     for record in &contents.records {
         let mut rows: Vec<Vec<u8>> = Vec::with_capacity(record.rows.len());
         let mut lines = record.lines.clone();
         for row in &record.rows {
-            let place =
-                subject_of(row).filter(|place| place.subject == subject && record.minute <= until_minute);
+            let known = subject_of(row);
+            new.unreadable += u64::from(known.is_none());
+            let place = known.filter(|place| place.subject == subject && record.minute <= until_minute);
             let mut row = row.to_vec();
             if let Some(place) = place {
                 let to = match (change, place.no_share) {
@@ -77,7 +85,7 @@ fn rewrite(bytes: &[u8], subject: u128, change: Change, until_minute: u32) -> Op
         segment::put_record(&mut new.bytes, record.minute, rows, lines.into_iter());
     }
     // Damaged stretches stay behind: nobody can tell whose they are.
-    (new.changed > 0).then_some(new)
+    new
 }
 
 fn count_erased<'a>(lines: &mut Vec<Line<'a>>, site: &'a str) {
@@ -115,7 +123,11 @@ impl Spool {
     ) -> io::Result<Changed> {
         let mut all = Changed::default();
         for sealed in self.sealed() {
-            let Some(new) = rewrite(&sealed.load()?, subject, change, until_minute) else { continue };
+            let new = rewrite(&sealed.load()?, subject, change, until_minute);
+            all.unreadable += new.unreadable;
+            if new.changed == 0 {
+                continue;
+            }
             if change == Change::Erase && fixed(&sealed.id) {
                 all.left = true;
                 continue;
@@ -137,24 +149,28 @@ impl Spool {
     }
 }
 
-/// Takes a subject's rows out of segments that were set aside in `dir`. Gives how many.
-pub fn erase_aside(dir: &Path, subject: u128, until_minute: u32) -> io::Result<u64> {
+/// Takes a subject's rows out of segments that were set aside in `dir`. Nobody else may be writing there.
+pub fn erase_aside(dir: &Path, subject: u128, until_minute: u32) -> io::Result<Changed> {
     let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Changed::default()),
         entries => entries?,
     };
-    let mut erased = 0;
+    let mut all = Changed::default();
     for entry in entries {
         let path = entry?.path();
-        if path.extension().is_none_or(|extension| extension == disk::FRESH) {
+        // What a crash left half written holds the same rows as the file beside it.
+        if path.extension().is_some_and(|extension| extension == disk::FRESH) {
+            fs::remove_file(&path)?;
             continue;
         }
-        if let Some(new) = rewrite(&fs::read(&path)?, subject, Change::Erase, until_minute) {
+        let new = rewrite(&fs::read(&path)?, subject, Change::Erase, until_minute);
+        all.unreadable += new.unreadable;
+        if new.changed > 0 {
             replace(&path, &new.bytes)?;
-            erased += new.changed;
+            all.rows += new.changed;
         }
     }
-    Ok(erased)
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -190,21 +206,21 @@ mod tests {
 
     #[test]
     fn an_erased_row_is_gone_and_counted_in_its_own_record() {
-        let new = rewrite(&segment_of(&[7, 8, 7]), 7, Change::Erase, u32::MAX).unwrap();
+        let new = rewrite(&segment_of(&[7, 8, 7]), 7, Change::Erase, u32::MAX);
         assert_eq!((seen(&new.bytes), new.changed, new.rows), (vec![(8, 0)], 2, 1));
         let contents = read(&new.bytes).unwrap();
         assert_eq!(contents.records.len(), 3, "their lines stay");
         let erased = Line { site: "", outcome: "dropped", reason: "erased", count: 1 };
         assert_eq!(contents.records[0].lines[1..], [erased]);
         assert_eq!(contents.records[1].lines.len(), 1);
-        assert!(rewrite(&new.bytes, 7, Change::Erase, u32::MAX).is_none(), "again it is nothing");
+        assert_eq!(rewrite(&new.bytes, 7, Change::Erase, u32::MAX).changed, 0, "again it is nothing");
     }
 
     #[test]
     fn a_restriction_can_be_lifted_and_what_came_later_is_left() {
-        let new = rewrite(&segment_of(&[7, 8, 7]), 7, Change::Restrict, 1).unwrap();
+        let new = rewrite(&segment_of(&[7, 8, 7]), 7, Change::Restrict, 1);
         assert_eq!(seen(&new.bytes), [(7, 2), (8, 0), (7, 0)]);
-        let lifted = rewrite(&new.bytes, 7, Change::Lift, u32::MAX).unwrap();
+        let lifted = rewrite(&new.bytes, 7, Change::Lift, u32::MAX);
         assert_eq!(lifted.bytes, segment_of(&[7, 8, 7]));
     }
 
@@ -217,8 +233,7 @@ mod tests {
             Spool::open(dir.path(), &settings, clock, crate::telemetry::Telemetry::new()).unwrap()
         };
         let path = dir.path().join("0190a0000000-00000001.seal");
-        let (old, new) =
-            (segment_of(&[7, 8]), rewrite(&segment_of(&[7, 8]), 7, Change::Erase, u32::MAX).unwrap());
+        let (old, new) = (segment_of(&[7, 8]), rewrite(&segment_of(&[7, 8]), 7, Change::Erase, u32::MAX));
         // Before the rename: whatever of the new file is there goes at the next start.
         for length in 0..=new.bytes.len() {
             fs::write(&path, &old).unwrap();
@@ -234,7 +249,7 @@ mod tests {
         // Behind it.
         let (spool, _) = open();
         let changed = spool.change_subject(7, Change::Erase, u32::MAX, |_| false).unwrap();
-        assert_eq!((changed, spool.rows()), (Changed { rows: 1, left: false }, 1));
+        assert_eq!((changed, spool.rows()), (Changed { rows: 1, ..Changed::default() }, 1));
         assert_eq!(spool.bytes(), fs::metadata(&path).unwrap().len());
         drop(spool);
         assert_eq!((open().1.rows, seen(&fs::read(&path).unwrap())), (1, vec![(8, 0)]));
@@ -250,7 +265,7 @@ mod tests {
         let (spool, _) =
             Spool::open(dir.path(), &settings, crate::clock::Clock::system(), telemetry).unwrap();
         let changed = spool.change_subject(7, Change::Erase, u32::MAX, |_| true).unwrap();
-        assert_eq!((changed, spool.rows()), (Changed { rows: 0, left: true }, 2));
+        assert_eq!((changed, spool.rows()), (Changed { left: true, ..Changed::default() }, 2));
     }
 
     #[test]
@@ -258,8 +273,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("0190a0000000-00000001.seal");
         fs::write(&path, segment_of(&[7, 8])).unwrap();
-        assert_eq!(erase_aside(dir.path(), 7, u32::MAX).unwrap(), 1);
+        // Half of a rewrite, a file that is none of ours, a stretch that something changed on the disk.
+        fs::write(path.with_extension(disk::FRESH), b"half").unwrap();
+        fs::write(dir.path().join("noise.seal"), b"noise").unwrap();
+        let mut damaged = segment_of(&[7, 7, 8]);
+        let middle = segment_of(&[7]).len() + 40;
+        damaged[middle] ^= 1;
+        fs::write(dir.path().join("0190a0000000-00000002.seal"), damaged).unwrap();
+        let changed = erase_aside(dir.path(), 7, u32::MAX).unwrap();
+        assert_eq!(changed, Changed { rows: 2, left: false, unreadable: 2 });
         assert_eq!(seen(&fs::read(&path).unwrap()), [(8, 0)]);
-        assert_eq!(erase_aside(&dir.path().join("none"), 7, u32::MAX).unwrap(), 0);
+        assert!(!path.with_extension(disk::FRESH).exists());
+        assert_eq!(erase_aside(&dir.path().join("none"), 7, u32::MAX).unwrap(), Changed::default());
     }
 }

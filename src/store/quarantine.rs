@@ -141,7 +141,7 @@ impl Quarantine {
     /// The subject's rows, as they lie here.
     pub fn rows_of(&self, subject: u128) -> io::Result<Vec<serde_json::Map<String, serde_json::Value>>> {
         let mut rows = Vec::new();
-        for path in self.files()? {
+        for path in self.files("jsonl")? {
             let text = fs::read_to_string(path)?;
             let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
             rows.extend(lines.filter(|row| is_of(row, subject)));
@@ -149,10 +149,14 @@ impl Quarantine {
         Ok(rows)
     }
 
-    /// Takes the subject's rows out, each file by one rename. Gives how many.
+    /// Takes the subject's rows out, each file by one rename. Gives how many. Nobody else may be writing here.
     pub fn erase(&self, subject: u128) -> io::Result<u64> {
         let mut erased = 0;
-        for path in self.files()? {
+        for path in self.files("new")? {
+            // What a crash left half written.
+            fs::remove_file(path)?;
+        }
+        for path in self.files("jsonl")? {
             let text = fs::read_to_string(&path)?;
             let of_subject = |line: &&str| serde_json::from_str(line).is_ok_and(|row| is_of(&row, subject));
             let kept: Vec<&str> = text.lines().filter(|line| !of_subject(line)).collect();
@@ -171,13 +175,13 @@ impl Quarantine {
         Ok(erased)
     }
 
-    fn files(&self) -> io::Result<Vec<PathBuf>> {
+    fn files(&self, kind: &str) -> io::Result<Vec<PathBuf>> {
         let entries = match fs::read_dir(&self.dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
         let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == kind));
         paths.sort();
         Ok(paths)
     }

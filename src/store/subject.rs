@@ -46,7 +46,8 @@ pub struct SharedChoice {
 }
 
 async fn execute(admin: &Client, sql: &str, settings: &[(&str, &str)]) -> Result<(), Brief> {
-    let mut query = admin.query_raw(sql);
+    // Whoever gives up waiting must not find the statement's rows there later.
+    let mut query = admin.query_raw(sql).with_setting("max_execution_time", STEP_WAIT.as_secs().to_string());
     for &(name, value) in settings {
         query = query.with_setting(name, value);
     }

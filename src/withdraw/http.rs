@@ -157,7 +157,7 @@ impl Rights {
             (asked, false) => asked,
         };
         let id = new_id().map_err(|_| refuse(Refusal::SpoolFailed))?;
-        let mut job = Job { id, request, at_ms: self.clock.now_ms(), shared: false, targets };
+        let mut job = Job { id, request, at_ms: self.clock.now_ms(), shared: false, targets, unreadable: 0 };
         if request == Request::Export {
             return match self.export(&mut job).await {
                 Ok((rows, complete)) => Ok(exported(&job, &rows, complete, body.format)),

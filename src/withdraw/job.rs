@@ -88,6 +88,9 @@ pub(super) struct Job {
     /// Asked of another collector, which gives the receipt.
     pub(super) shared: bool,
     pub(super) targets: Vec<Target>,
+    /// Stretches of files on this disk that could not be read.
+    #[serde(default)]
+    pub(super) unreadable: u64,
 }
 
 impl Job {
@@ -218,10 +221,17 @@ pub(super) struct Receipt {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) rows_exported: Option<Counts>,
     pub(super) rollup_hours_rebuilt: usize,
+    /// Damaged stretches on this collector's disk whose rows nobody can tell apart any more; the operator knows of them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) unreadable_stretches: u64,
     /// RFC 3339.
     pub(super) at: String,
     pub(super) receipt: String,
     pub(super) note: &'static str,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What no program can reach.
@@ -247,6 +257,7 @@ impl Job {
             rows_marked: counts_if(matches!(self.request, Request::Restrict | Request::Lift)),
             rows_exported: counts_if(self.request == Request::Export),
             rollup_hours_rebuilt: self.targets.iter().map(|target| target.hours.len()).sum(),
+            unreadable_stretches: self.unreadable,
             at: jiff::Timestamp::from_millisecond(self.at_ms).unwrap_or_default().to_string(),
             receipt: self.id.clone(),
             note: OUT_OF_REACH,
@@ -264,7 +275,8 @@ mod tests {
         let jobs = Jobs::open(Some(dir.path())).unwrap();
         for (id, request, at_ms) in [("f", Request::Restrict, 1), ("0", Request::Lift, 2)] {
             let targets = vec![Target::new("shop", 7)];
-            jobs.add(Job { id: id.to_owned(), request, at_ms, shared: false, targets }).unwrap();
+            jobs.add(Job { id: id.to_owned(), request, at_ms, shared: false, targets, unreadable: 0 })
+                .unwrap();
         }
         for jobs in [jobs, Jobs::open(Some(dir.path())).unwrap()] {
             assert_eq!(jobs.ids(), ["f", "0"]);
@@ -277,8 +289,15 @@ mod tests {
         let jobs = Jobs::open(Some(dir.path())).unwrap();
         let ask = |id: &str, at_ms| {
             let targets = vec![Target::new("shop", 7)];
-            jobs.add(Job { id: id.to_owned(), request: Request::Erase, at_ms, shared: false, targets })
-                .unwrap()
+            jobs.add(Job {
+                id: id.to_owned(),
+                request: Request::Erase,
+                at_ms,
+                shared: false,
+                targets,
+                unreadable: 0,
+            })
+            .unwrap()
         };
         assert_eq!((ask("a", 1), ask("b", 9)), ("a".to_owned(), "a".to_owned()));
         assert_eq!(jobs.get("a").unwrap().at_ms, 9, "rows up to the later request are meant");

@@ -95,7 +95,14 @@ impl Rights {
         let begun_ms = self.spool.oldest().and_then(|sealed| sealed.begun_ms()).unwrap_or(recent_ms);
         if !own && choice.at_ms + SKEW_MS >= begun_ms.min(recent_ms) {
             let targets = vec![Target::new(&choice.site, choice.subject)];
-            let job = Job { id: super::job::new_id()?, request, at_ms: choice.at_ms, shared: true, targets };
+            let job = Job {
+                id: super::job::new_id()?,
+                request,
+                at_ms: choice.at_ms,
+                shared: true,
+                targets,
+                unreadable: 0,
+            };
             self.jobs.add(job)?;
         }
         Ok(())

@@ -121,20 +121,31 @@ impl Rights {
         };
         // Rows that came after an erasure was asked for are not meant; after a withdrawal none comes.
         let until = if job.request == Request::Erase { minute_of(job.at_ms) } else { u32::MAX };
-        let mut left = false;
+        let (mut left, mut unreadable) = (false, 0);
         for target in &mut job.targets {
             let subject = target.subject();
             let changed =
                 self.spool.change_subject(subject, change, until, |id| self.quarantine.is_split(id))?;
             left |= changed.left;
+            unreadable = changed.unreadable;
             target.spool += changed.rows;
             if change == Change::Erase {
                 if changed.rows > 0 {
                     self.telemetry.erased(&target.site, changed.rows);
                 }
                 target.quarantine += self.quarantine.erase(subject)?;
-                target.quarantine += spool::erase_aside(&self.damaged, subject, until)?;
+                let aside = spool::erase_aside(&self.damaged, subject, until)?;
+                target.quarantine += aside.rows;
+                unreadable += aside.unreadable;
             }
+        }
+        // The same files for each site.
+        job.unreadable = unreadable;
+        if unreadable > 0 {
+            tracing::warn!(
+                unreadable,
+                "a subject's rows were looked for, and some of what lies on the disk cannot be read"
+            );
         }
         self.jobs.save(job)?;
         Ok(left)

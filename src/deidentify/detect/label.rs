@@ -54,9 +54,14 @@ fn labelled(text: &str, floor: usize, at: usize) -> Option<(usize, usize, &'stat
     let label = &text[earliest..floor + unquoted.len()];
     let label = &label[label.trim_end_matches(in_label).len()..];
     let machine_label = quoted || text.as_bytes()[at] == b'=';
-    let kind = kind_of_label(label, machine_label)?;
-
     let rest = &text[at + 1..];
+    // Several of a list are what one is: "usernames".
+    let one_of = || {
+        let is_list = machine_label && rest.trim_start_matches([' ', '\t']).starts_with('[');
+        label.strip_suffix('s').filter(|_| is_list).and_then(|label| kind_of_label(label, machine_label))
+    };
+    let kind = kind_of_label(label, machine_label).or_else(one_of)?;
+
     // "cc::1", "cc:12:..." and "::cc:1" are an address's groups, whatever "cc" may stand for.
     let hexadecimal = word <= 4 && last.iter().all(u8::is_ascii_hexdigit);
     let group = |byte: &u8| *byte == b':' || byte.is_ascii_hexdigit();
@@ -68,10 +73,12 @@ fn labelled(text: &str, floor: usize, at: usize) -> Option<(usize, usize, &'stat
     let opened = rest[spaces..].len() - rest[spaces..].trim_start_matches(QUOTES).len();
     let mut start = at + 1 + spaces + opened;
     let mut opened = opened;
-    // A list: its first value counts; "[email]" is none.
+    // A list is a value as a whole; "[email]" is none.
+    let mut in_list = false;
     if let Some(listed) = text[start..].strip_prefix('[')
         && !begins_with_kind(&text[start..])
     {
+        in_list = true;
         let value = listed.trim_start_matches([' ', '\t']).trim_start_matches(QUOTES);
         opened += usize::from(listed.trim_start_matches([' ', '\t']).starts_with(QUOTES));
         start = text.len() - value.len();
@@ -81,7 +88,9 @@ fn labelled(text: &str, floor: usize, at: usize) -> Option<(usize, usize, &'stat
         return None;
     }
     let machine = machine_label || opened > 0 || spaces == 0;
-    let end = if opened > 0 {
+    let end = if let Some(end) = (in_list && machine).then(|| rest.find(']')).flatten() {
+        rest[..end].trim_end_matches(QUOTES).len()
+    } else if opened > 0 {
         rest.find(['"', '\'', '`', '\\', '\n']).unwrap_or(rest.len())
     } else if machine {
         rest.find(|c: char| c.is_whitespace() || "&;,\"')}]<>|".contains(c)).unwrap_or(rest.len())

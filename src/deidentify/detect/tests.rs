@@ -120,6 +120,9 @@ fn telephone_numbers() {
 #[test]
 fn what_a_sender_puts_in_brackets_is_not_ours() {
     becomes("username=[jane]", "username=[[user]]");
+    becomes(r#"{"usernames":["jane","joe"],"plan":"pro"}"#, r#"{"usernames":["[user]"],"plan":"pro"}"#);
+    becomes(r#"{"username": ["jane", "joe"]}"#, r#"{"username": ["[user]"]}"#);
+    becomes("username=[jane,joe]&plan=pro", "username=[[user]]&plan=pro");
     becomes("password=[hunter2]", "password=[[secret]]");
     becomes("\"phones\":1,\"phone\":[\"71 234\"]", "\"phones\":1,\"phone\":[\"[phone]\"]");
     stays("email=[email]&password=[secret]");
