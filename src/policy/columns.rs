@@ -178,6 +178,13 @@ pub struct Table {
     pub kept: &'static str,
 }
 
+/// A roll-up by hour.
+const fn rollup(name: &'static str, holds: &'static str) -> Table {
+    let kept = "by hour, with a count of visitors of which what it is made from is emptied five days after the day began; for \
+                rollup_retention_days";
+    Table { name, holds, kept }
+}
+
 /// Every other table of the schema. `tests/policy.rs` holds it against the store.
 pub const TABLES: &[Table] = &[
     Table {
@@ -186,10 +193,20 @@ pub const TABLES: &[Table] = &[
                 emptied five days after the day began",
         kept: "for rollup_retention_days (1825 unless set), longer than the rows that it was made from",
     },
+    rollup("consentry.sources", "page views that began a visit, by channel, source, medium and campaign"),
+    rollup("consentry.devices", "events by class of device, system, browser and bucket of screens"),
+    rollup("consentry.places", "events by country and language"),
+    rollup("consentry.event_names", "custom events by name"),
+    rollup("consentry.points", "clicks by function point and page"),
+    rollup("consentry.vitals", "quantiles of loading times by page and class of device"),
+    rollup(
+        "consentry.crashes",
+        "crashes by kind and place, with one text of each, identifiers replaced by [kind]",
+    ),
     Table {
-        name: "consentry.pages_visitors",
-        holds: "how many visitors each page had on each day, as a plain number",
-        kept: "as long as consentry.pages",
+        name: "consentry.rollup_visitors",
+        holds: "how many visitors each group of each report had on each day, as a plain number",
+        kept: "as long as the roll-ups",
     },
     Table {
         name: "consentry.salt_receipts",

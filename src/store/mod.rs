@@ -11,6 +11,7 @@ mod migrate;
 mod quarantine;
 mod receipts;
 mod retention;
+pub mod rollups;
 mod ship;
 mod sql;
 pub mod subject;

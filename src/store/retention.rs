@@ -7,6 +7,7 @@
 
 use clickhouse::Client;
 
+use super::rollups::{ROLLUPS as ROLLUP_TABLES, VIEWS};
 use super::verdict::{Brief, brief};
 use crate::clock::{DAY_MS, day_of};
 
@@ -21,7 +22,7 @@ const CLOCKS_APART_MS_MAX: u64 = DAY_MS.unsigned_abs();
 /// What [`retain`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Retained {
-    /// Months of `consentry.pages` in which states were emptied.
+    /// Months in which states of roll-ups were emptied.
     pub emptied_months: usize,
     /// Deletes that found something to delete, one a table and site.
     pub deletes: usize,
@@ -42,11 +43,9 @@ pub async fn retain(admin: &Client, now_ms: i64) -> Result<Retained, Brief> {
     for (site, retention_days, rollup_days) in sites.map_err(|error| brief(&error))? {
         let today = day_of(now_ms);
         let (oldest_row, oldest_rollup) = (today - i64::from(retention_days), today - i64::from(rollup_days));
-        for (table, column, oldest) in [
-            ("events", "day", oldest_row),
-            ("pages", "hour", oldest_rollup),
-            ("pages_visitors", "day", oldest_rollup),
-        ] {
+        let rollups = ROLLUP_TABLES.map(|table| (table, "hour", oldest_rollup));
+        let rows = [("events", "day", oldest_row), ("rollup_visitors", "day", oldest_rollup)];
+        for (table, column, oldest) in rows.into_iter().chain(rollups) {
             let moment = if column == "hour" { moment(oldest) } else { date(oldest) };
             // Ids have no quotes (see `Site::resolve`); whoever else wrote into the table does not get far.
             let site: String = site.chars().filter(|c| !matches!(c, '\'' | '\\')).collect();
@@ -69,24 +68,28 @@ async fn empty_states(admin: &Client, now_ms: i64) -> Result<usize, Brief> {
     let _alone = ROLLUPS.lock().await;
     let filled =
         format!("hour < {} AND finalizeAggregation(visitors) > 0", moment(day_of(now_ms) - STATE_DAYS + 1));
-    let months = format!("SELECT DISTINCT toYYYYMM(hour) FROM consentry.pages WHERE {filled}");
-    let months = admin.query_raw(&months).fetch_all::<u32>().await.map_err(|error| brief(&error))?;
-    for month in &months {
-        // All hours of those days; a day of which some states are empty already keeps the larger number.
-        let number = format!(
-            "INSERT INTO consentry.pages_visitors (site, day, host, path, visitors) \
-             SELECT site, toDate(hour, 'UTC') AS day, host, path, uniqMerge(visitors) AS number FROM consentry.pages \
-             WHERE toYYYYMM(hour) = {month} AND {filled} GROUP BY site, day, host, path"
-        );
-        execute(admin, &number).await?;
-        let empty = format!(
-            "ALTER TABLE consentry.pages \
-             UPDATE visitors = initializeAggregation('uniqStateIf', toUInt64(0), 0) IN PARTITION {month} \
-             WHERE {filled} SETTINGS mutations_sync = 1"
-        );
-        execute(admin, &empty).await?;
+    let mut emptied = std::collections::BTreeSet::new();
+    for rollup in ROLLUP_TABLES {
+        let months = format!("SELECT DISTINCT toYYYYMM(hour) FROM consentry.{rollup} WHERE {filled}");
+        let months = admin.query_raw(&months).fetch_all::<u32>().await.map_err(|error| brief(&error))?;
+        for month in &months {
+            // All hours of those days; a day of which some states are empty already keeps the larger number.
+            let condition = format!("toYYYYMM(hour) = {month} AND {filled}");
+            for view in VIEWS.iter().filter(|view| view.rollup == rollup) {
+                for number in view.write_down(&condition) {
+                    execute(admin, &number).await?;
+                }
+            }
+            let empty = format!(
+                "ALTER TABLE consentry.{rollup} \
+                 UPDATE visitors = initializeAggregation('uniqStateIf', toUInt64(0), 0) IN PARTITION {month} \
+                 WHERE {filled} SETTINGS mutations_sync = 1"
+            );
+            execute(admin, &empty).await?;
+        }
+        emptied.extend(months);
     }
-    Ok(months.len())
+    Ok(emptied.len())
 }
 
 async fn execute(admin: &Client, statement: &str) -> Result<(), Brief> {

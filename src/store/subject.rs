@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clickhouse::Client;
 
+use super::rollups::ROLLUPS;
 use super::verdict::{Brief, brief};
 
 /// The store may take this long over one step: a deletion rewrites the parts that hold the rows.
@@ -147,32 +148,43 @@ pub async fn rebuild_hours(admin: &Client, site: &str, hours: &[u32]) -> Result<
         return Ok(());
     }
     let _alone = super::retention::ROLLUPS.lock().await;
-    let select = "SELECT as_select FROM system.tables WHERE database = 'consentry' AND name = 'pages_mv'";
-    let view = admin.query_raw(select).fetch_one::<String>().await.map_err(|error| brief(&error))?;
     let days: Vec<u32> = days.into_iter().collect();
     for days in days.chunks(DAYS_MAX) {
-        let list = days.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-        let of_days =
-            |day: &str| format!("site = '{site}' AND toUInt32(toUInt16(toDate({day}, 'UTC'))) IN ({list})");
-        let of_hours = of_days("hour");
-        let delete = format!("ALTER TABLE consentry.pages DELETE WHERE {of_hours}");
-        execute(admin, &delete, &[("mutations_sync", "2")]).await?;
-        // Not of the whole table: the days are in its order. Tables are filtered before the view's names are made.
-        let filter =
-            format!("{{'consentry.events': 'site = ''{site}'' AND toUInt32(toUInt16(day)) IN ({list})'}}");
-        let columns = "site, hour, host, path, views, engaged_ms, visitors";
-        let insert = format!(
-            "INSERT INTO consentry.pages ({columns}) SELECT {columns} FROM ({view}) WHERE {of_hours}"
-        );
-        // Rows that are the same as those an earlier erasure put in are not a duplicate of them.
-        execute(admin, &insert, &[("insert_deduplicate", "0"), ("additional_table_filters", &filter)])
-            .await?;
+        for rollup in ROLLUPS {
+            rebuild_days(admin, site, rollup, days).await?;
+        }
+        let days = list(days);
         let numbers = format!(
-            "ALTER TABLE consentry.pages_visitors DELETE WHERE site = '{site}' AND toUInt32(toUInt16(day)) IN ({list})"
+            "ALTER TABLE consentry.rollup_visitors DELETE WHERE site = '{site}' AND toUInt32(toUInt16(day)) IN ({days})"
         );
         execute(admin, &numbers, &[("mutations_sync", "2")]).await?;
     }
     Ok(())
+}
+
+fn list(days: &[u32]) -> String {
+    days.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
+}
+
+async fn rebuild_days(admin: &Client, site: &str, rollup: &str, days: &[u32]) -> Result<(), Brief> {
+    let days = list(days);
+    let select = format!(
+        "SELECT as_select, (SELECT arrayStringConcat(groupArray(name), ', ') FROM system.columns \
+         WHERE database = 'consentry' AND table = '{rollup}') \
+         FROM system.tables WHERE database = 'consentry' AND name = '{rollup}_mv'"
+    );
+    let view = admin.query_raw(&select).fetch_one::<(String, String)>().await;
+    let (view, columns) = view.map_err(|error| brief(&error))?;
+    let of_hours = format!("site = '{site}' AND toUInt32(toUInt16(toDate(hour, 'UTC'))) IN ({days})");
+    let delete = format!("ALTER TABLE consentry.{rollup} DELETE WHERE {of_hours}");
+    execute(admin, &delete, &[("mutations_sync", "2")]).await?;
+    // Not of the whole table: the days are in its order. Tables are filtered before the view's names are made.
+    let filter =
+        format!("{{'consentry.events': 'site = ''{site}'' AND toUInt32(toUInt16(day)) IN ({days})'}}");
+    let insert =
+        format!("INSERT INTO consentry.{rollup} ({columns}) SELECT {columns} FROM ({view}) WHERE {of_hours}");
+    // Rows that are the same as those an earlier erasure put in are not a duplicate of them.
+    execute(admin, &insert, &[("insert_deduplicate", "0"), ("additional_table_filters", &filter)]).await
 }
 
 /// Inserts one row of plain values. Sent again with the same token it is not there twice.
