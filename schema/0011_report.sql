@@ -1,14 +1,14 @@
 -- What analysts read, by UTC day. A group of fewer visitors than k is left out, and counted in a row whose dimensions are
 -- '(withheld)': `groups` says how many there are; their figures are told where together they have at least k visitors,
--- else they are NULL. Visitors of two days do not add up: nobody is the same on two days.
+-- else visitors are 0, which no group has, and so are they. Visitors of two days do not add up: nobody is the same on two days.
 
 -- Page views and engaged time of each page.
 CREATE OR REPLACE VIEW report.pages
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
     site, day, if(withheld, '(withheld)', g.host) AS host, if(withheld, '(withheld)', g.path) AS path,
-    if(told, sum(g.views), NULL) AS views, if(told, sum(g.engaged_ms), NULL) AS engaged_ms,
-    if(told, if(withheld, any(g.together), any(g.number)), NULL) AS visitors, count() AS groups
+    if(told, sum(g.views), 0) AS views, if(told, sum(g.engaged_ms), 0) AS engaged_ms,
+    if(told, if(withheld, any(g.together), any(g.number)), 0) AS visitors, count() AS groups
 FROM
 (
     SELECT *, number < k AS withheld,
@@ -42,8 +42,8 @@ GROUP BY site, day, withheld, told, host, path;
 CREATE OR REPLACE VIEW report.channels
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
-    site, day, if(withheld, '(withheld)', g.channel) AS channel, if(told, sum(g.entries), NULL) AS entries,
-    if(told, if(withheld, any(g.together), any(g.number)), NULL) AS visitors, count() AS groups
+    site, day, if(withheld, '(withheld)', g.channel) AS channel, if(told, sum(g.entries), 0) AS entries,
+    if(told, if(withheld, any(g.together), any(g.number)), 0) AS visitors, count() AS groups
 FROM
 (
     SELECT *, number < k AS withheld,
@@ -77,8 +77,8 @@ DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
     site, day, if(withheld, '(withheld)', g.channel) AS channel, if(withheld, '(withheld)', g.source) AS source,
     if(withheld, '(withheld)', g.medium) AS medium, if(withheld, '(withheld)', g.campaign) AS campaign,
-    if(told, sum(g.entries), NULL) AS entries,
-    if(told, if(withheld, any(g.together), any(g.number)), NULL) AS visitors, count() AS groups
+    if(told, sum(g.entries), 0) AS entries, if(told, if(withheld, any(g.together), any(g.number)), 0) AS visitors,
+    count() AS groups
 FROM
 (
     SELECT *, number < k AS withheld,
@@ -112,9 +112,9 @@ GROUP BY site, day, withheld, told, channel, source, medium, campaign;
 CREATE OR REPLACE VIEW report.devices
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
-    site, day, if(withheld, '(withheld)', g.device) AS device, if(told, sum(g.views), NULL) AS views,
-    if(told, sum(g.events), NULL) AS events,
-    if(told, if(withheld, any(g.together), any(g.number)), NULL) AS visitors, count() AS groups
+    site, day, if(withheld, '(withheld)', g.device) AS device, if(told, sum(g.views), 0) AS views,
+    if(told, sum(g.events), 0) AS events, if(told, if(withheld, any(g.together), any(g.number)), 0) AS visitors,
+    count() AS groups
 FROM
 (
     SELECT *, number < k AS withheld,
@@ -147,8 +147,8 @@ CREATE OR REPLACE VIEW report.browsers
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
     site, day, if(withheld, '(withheld)', g.browser) AS browser, if(withheld, '(withheld)', g.version) AS version,
-    if(told, sum(g.views), NULL) AS views, if(told, sum(g.events), NULL) AS events,
-    if(told, if(withheld, any(g.together), any(g.number)), NULL) AS visitors, count() AS groups
+    if(told, sum(g.views), 0) AS views, if(told, sum(g.events), 0) AS events,
+    if(told, if(withheld, any(g.together), any(g.number)), 0) AS visitors, count() AS groups
 FROM
 (
     SELECT *, number < k AS withheld,
@@ -183,8 +183,8 @@ CREATE OR REPLACE VIEW report.systems
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
     site, day, if(withheld, '(withheld)', g.os) AS os, if(withheld, '(withheld)', g.version) AS version,
-    if(told, sum(g.views), NULL) AS views, if(told, sum(g.events), NULL) AS events,
-    if(told, if(withheld, any(g.together), any(g.number)), NULL) AS visitors, count() AS groups
+    if(told, sum(g.views), 0) AS views, if(told, sum(g.events), 0) AS events,
+    if(told, if(withheld, any(g.together), any(g.number)), 0) AS visitors, count() AS groups
 FROM
 (
     SELECT *, number < k AS withheld,
@@ -218,8 +218,8 @@ CREATE OR REPLACE VIEW report.screens
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
     site, day, if(withheld, '(withheld)', g.device) AS device, if(withheld, '(withheld)', g.screen) AS screen,
-    if(told, sum(g.views), NULL) AS views, if(told, sum(g.events), NULL) AS events,
-    if(told, if(withheld, any(g.together), any(g.number)), NULL) AS visitors, count() AS groups
+    if(told, sum(g.views), 0) AS views, if(told, sum(g.events), 0) AS events,
+    if(told, if(withheld, any(g.together), any(g.number)), 0) AS visitors, count() AS groups
 FROM
 (
     SELECT *, number < k AS withheld,
@@ -253,9 +253,9 @@ GROUP BY site, day, withheld, told, device, screen;
 CREATE OR REPLACE VIEW report.countries
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
-    site, day, if(withheld, '(withheld)', g.country) AS country, if(told, sum(g.views), NULL) AS views,
-    if(told, sum(g.events), NULL) AS events,
-    if(told, if(withheld, any(g.together), any(g.number)), NULL) AS visitors, count() AS groups
+    site, day, if(withheld, '(withheld)', g.country) AS country, if(told, sum(g.views), 0) AS views,
+    if(told, sum(g.events), 0) AS events, if(told, if(withheld, any(g.together), any(g.number)), 0) AS visitors,
+    count() AS groups
 FROM
 (
     SELECT *, number < k AS withheld,
@@ -287,9 +287,9 @@ GROUP BY site, day, withheld, told, country;
 CREATE OR REPLACE VIEW report.languages
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
-    site, day, if(withheld, '(withheld)', g.language) AS language, if(told, sum(g.views), NULL) AS views,
-    if(told, sum(g.events), NULL) AS events,
-    if(told, if(withheld, any(g.together), any(g.number)), NULL) AS visitors, count() AS groups
+    site, day, if(withheld, '(withheld)', g.language) AS language, if(told, sum(g.views), 0) AS views,
+    if(told, sum(g.events), 0) AS events, if(told, if(withheld, any(g.together), any(g.number)), 0) AS visitors,
+    count() AS groups
 FROM
 (
     SELECT *, number < k AS withheld,
@@ -321,8 +321,8 @@ GROUP BY site, day, withheld, told, language;
 CREATE OR REPLACE VIEW report.events
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
-    site, day, if(withheld, '(withheld)', g.name) AS name, if(told, sum(g.events), NULL) AS events,
-    if(told, if(withheld, any(g.together), any(g.number)), NULL) AS visitors, count() AS groups
+    site, day, if(withheld, '(withheld)', g.name) AS name, if(told, sum(g.events), 0) AS events,
+    if(told, if(withheld, any(g.together), any(g.number)), 0) AS visitors, count() AS groups
 FROM
 (
     SELECT *, number < k AS withheld,
@@ -355,8 +355,8 @@ CREATE OR REPLACE VIEW report.points
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
     site, day, if(withheld, '(withheld)', g.point) AS point, if(withheld, '(withheld)', g.host) AS host,
-    if(withheld, '(withheld)', g.path) AS path, if(told, sum(g.clicks), NULL) AS clicks,
-    if(told, if(withheld, any(g.together), any(g.number)), NULL) AS visitors, count() AS groups
+    if(withheld, '(withheld)', g.path) AS path, if(told, sum(g.clicks), 0) AS clicks,
+    if(told, if(withheld, any(g.together), any(g.number)), 0) AS visitors, count() AS groups
 FROM
 (
     SELECT *, number < k AS withheld,
@@ -389,7 +389,7 @@ CREATE OR REPLACE VIEW report.vitals
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
     site, day, if(withheld, '(withheld)', g.host) AS host, if(withheld, '(withheld)', g.path) AS path,
-    if(withheld, '(withheld)', g.device) AS device, if(told, sum(g.samples), NULL) AS samples,
+    if(withheld, '(withheld)', g.device) AS device, if(told, sum(g.samples), 0) AS samples,
     if(told, ifNotFinite(quantilesTDigestMerge(0.5, 0.75, 0.95)(g.ttfb_ms)[1], NULL), NULL) AS ttfb_p50,
     if(told, ifNotFinite(quantilesTDigestMerge(0.5, 0.75, 0.95)(g.ttfb_ms)[2], NULL), NULL) AS ttfb_p75,
     if(told, ifNotFinite(quantilesTDigestMerge(0.5, 0.75, 0.95)(g.ttfb_ms)[3], NULL), NULL) AS ttfb_p95,
@@ -411,7 +411,7 @@ AS SELECT
     if(told, ifNotFinite(quantilesTDigestMerge(0.5, 0.75, 0.95)(g.load_ms)[1], NULL), NULL) AS load_p50,
     if(told, ifNotFinite(quantilesTDigestMerge(0.5, 0.75, 0.95)(g.load_ms)[2], NULL), NULL) AS load_p75,
     if(told, ifNotFinite(quantilesTDigestMerge(0.5, 0.75, 0.95)(g.load_ms)[3], NULL), NULL) AS load_p95,
-    if(told, if(withheld, any(g.together), any(g.number)), NULL) AS visitors, count() AS groups
+    if(told, if(withheld, any(g.together), any(g.number)), 0) AS visitors, count() AS groups
 FROM
 (
     SELECT *, number < k AS withheld,
@@ -452,12 +452,12 @@ GROUP BY site, day, withheld, told, host, path, device;
 CREATE OR REPLACE VIEW report.crashes
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
-    site, day, if(withheld, '(withheld)', g.fingerprint) AS fingerprint, if(told, sum(g.crashes), NULL) AS crashes,
+    site, day, if(withheld, '(withheld)', g.fingerprint) AS fingerprint, if(told, sum(g.crashes), 0) AS crashes,
     if(withheld, '', any(g.kind)) AS kind, if(withheld, '', any(g.message)) AS message,
     if(withheld, '', any(g.stack)) AS stack, if(withheld, '', any(g.source)) AS source,
     if(withheld, [], groupUniqArrayArray(g.versions)) AS versions,
     if(withheld, NULL, any(g.first_seen)) AS first_seen, if(withheld, NULL, any(g.last_seen)) AS last_seen,
-    if(told, if(withheld, any(g.together), any(g.number)), NULL) AS visitors, count() AS groups
+    if(told, if(withheld, any(g.together), any(g.number)), 0) AS visitors, count() AS groups
 FROM
 (
     SELECT *, number < k AS withheld,

@@ -130,14 +130,14 @@ async fn rollups_go_after_a_retention_of_their_own() {
     }
     retain(&admin, now_ms).await.unwrap();
     let days = |table: &str| {
-        let column = if table == "pages" { "toDate(hour, 'UTC')" } else { "day" };
+        let column = if matches!(table, "pages" | "devices") { "toDate(hour, 'UTC')" } else { "day" };
         collector.sql(&format!(
             "SELECT site, groupUniqArray(today() - {column} AS ago) FROM consentry.{table} GROUP BY site ORDER BY site"
         ))
         .replace("[9,10]", "[10,9]")
     };
     let all = "blog\t[10,9]\nshop\t[10,9]";
-    for table in ["events", "pages", "pages_visitors"] {
+    for table in ["events", "pages", "devices", "rollup_visitors"] {
         assert_eq!(days(table), all, "{table}");
     }
     // On this day shop's roll-ups are 60 and 59 days old: the older one goes with the next.
@@ -149,7 +149,7 @@ async fn rollups_go_after_a_retention_of_their_own() {
     );
     assert_eq!(days("pages"), all);
     retain(&admin, now_ms + 51 * DAY_MS).await.unwrap();
-    for table in ["pages", "pages_visitors"] {
+    for table in ["pages", "devices", "rollup_visitors"] {
         assert_eq!(days(table), "blog\t[10,9]\nshop\t[9]", "{table}");
     }
     retain(&admin, now_ms + 1815 * DAY_MS).await.unwrap();
@@ -159,14 +159,14 @@ async fn rollups_go_after_a_retention_of_their_own() {
         "five years unless set"
     );
     retain(&admin, now_ms + 1817 * DAY_MS).await.unwrap();
-    for table in ["pages", "pages_visitors"] {
+    for table in ["pages", "devices", "rollup_visitors"] {
         assert_eq!(days(table), "", "{table}");
     }
     let ttl = collector.sql(
-        "SELECT count() FROM system.tables WHERE database = 'consentry' AND name IN ('pages', 'pages_visitors') \
+        "SELECT count() FROM system.tables WHERE database = 'consentry' AND name IN ('pages', 'devices', 'rollup_visitors') \
          AND create_table_query LIKE '%TTL % + toIntervalDay(3650)%'",
     );
-    assert_eq!(ttl, "2", "the engine's own bound");
+    assert_eq!(ttl, "3", "the engine's own bound");
 }
 
 #[tokio::test(flavor = "multi_thread")]

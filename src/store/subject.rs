@@ -169,8 +169,8 @@ fn list(days: &[u32]) -> String {
 async fn rebuild_days(admin: &Client, site: &str, rollup: &str, days: &[u32]) -> Result<(), Brief> {
     let days = list(days);
     let select = format!(
-        "SELECT as_select, (SELECT arrayStringConcat(groupArray(name), ', ') FROM system.columns \
-         WHERE database = 'consentry' AND table = '{rollup}') \
+        "SELECT as_select, assumeNotNull((SELECT arrayStringConcat(groupArray(name), ', ') FROM system.columns \
+         WHERE database = 'consentry' AND table = '{rollup}')) \
          FROM system.tables WHERE database = 'consentry' AND name = '{rollup}_mv'"
     );
     let view = admin.query_raw(&select).fetch_one::<(String, String)>().await;
