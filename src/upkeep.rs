@@ -130,7 +130,9 @@ async fn retain(pipeline: Arc<Pipeline>, source: Source, mut store: watch::Recei
             if !store::agrees_on_time(&admin, now_ms).await? {
                 return Err(Brief("this machine's clock and ClickHouse's are more than a day apart".into()));
             }
-            store::retain(&admin, now_ms).await
+            let done = store::retain(&admin, now_ms).await?;
+            store::settle_visits(&admin, now_ms).await?;
+            Ok(done)
         };
         let done = tokio::time::timeout(ANSWER_WAIT, round).await;
         let pause = match done.unwrap_or_else(|_| Err(Brief("ClickHouse did not answer in time".into()))) {

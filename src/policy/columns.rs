@@ -204,6 +204,22 @@ pub const TABLES: &[Table] = &[
         "crashes by kind and place, with one text of each, identifiers replaced by [kind]",
     ),
     Table {
+        name: "consentry.visits_now",
+        holds: "the visits of the last three days, made from the rows each minute: first and last page, how many pages, how \
+                long, through which channel, on which device; the same hashes as in visitor and visit",
+        kept: "three days, and no longer than the rows",
+    },
+    Table {
+        name: "consentry.visits_late",
+        holds: "the visits of the days before, made from the rows each hour",
+        kept: "a week, and no longer than the rows",
+    },
+    Table {
+        name: "consentry.visits_settled",
+        holds: "the visits of all days before that",
+        kept: "for retention_days, as the rows",
+    },
+    Table {
         name: "consentry.rollup_visitors",
         holds: "how many visitors each group of each report had on each day, as a plain number",
         kept: "as long as the roll-ups",

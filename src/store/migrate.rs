@@ -15,8 +15,10 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (6, "salt_receipts", include_str!("../../schema/0006_salt_receipts.sql")),
     (7, "rollup_retention", include_str!("../../schema/0007_rollup_retention.sql")),
     (8, "subjects", include_str!("../../schema/0008_subjects.sql")),
+    (9, "visits", include_str!("../../schema/0009_visits.sql")),
     (10, "rollups", include_str!("../../schema/0010_rollups.sql")),
     (11, "report", include_str!("../../schema/0011_report.sql")),
+    (12, "report_visits", include_str!("../../schema/0012_report_visits.sql")),
 ];
 
 /// Roles on a ClickHouse that is not ours; the embedded engine has them from its users file.

@@ -16,6 +16,7 @@ mod ship;
 mod sql;
 pub mod subject;
 mod verdict;
+mod visits;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub use retention::{Retained, STATE_DAYS, agrees_on_time, retain};
 pub use ship::Shipper;
 pub use sql::{SqlError, Target, query};
 pub use verdict::{Brief, Verdict, brief};
+pub use visits::settle_visits;
 
 use crate::config::Secret;
 use engine::{Access, Engine};

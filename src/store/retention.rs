@@ -44,7 +44,11 @@ pub async fn retain(admin: &Client, now_ms: i64) -> Result<Retained, Brief> {
         let today = day_of(now_ms);
         let (oldest_row, oldest_rollup) = (today - i64::from(retention_days), today - i64::from(rollup_days));
         let rollups = ROLLUP_TABLES.map(|table| (table, "hour", oldest_rollup));
-        let rows = [("events", "day", oldest_row), ("rollup_visitors", "day", oldest_rollup)];
+        let rows = [
+            ("events", "day", oldest_row),
+            ("visits_settled", "day", oldest_row),
+            ("rollup_visitors", "day", oldest_rollup),
+        ];
         for (table, column, oldest) in rows.into_iter().chain(rollups) {
             let moment = if column == "hour" { moment(oldest) } else { date(oldest) };
             // Ids have no quotes (see `Site::resolve`); whoever else wrote into the table does not get far.

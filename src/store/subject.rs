@@ -153,6 +153,7 @@ pub async fn rebuild_hours(admin: &Client, site: &str, hours: &[u32]) -> Result<
         for rollup in ROLLUPS {
             rebuild_days(admin, site, rollup, days).await?;
         }
+        super::visits::rebuild_visits(admin, site, days).await?;
         let days = list(days);
         let numbers = format!(
             "ALTER TABLE consentry.rollup_visitors DELETE WHERE site = '{site}' AND toUInt32(toUInt16(day)) IN ({days})"

@@ -1,0 +1,89 @@
+//! Visits of days that are over: settled once, and made anew where rows of theirs were taken out.
+//!
+//! ClickHouse makes the visits of the last days anew by itself, each minute and each hour (`schema/0009_visits.sql`).
+
+use clickhouse::Client;
+
+use super::verdict::{Brief, brief};
+use crate::clock::day_of;
+
+/// A day's visits are settled when so many days have passed since it began: its events may be 72 hours old when they
+/// come, may be of a visit that began the day before, and may have waited in a spool.
+const SETTLED_AFTER_DAYS: i64 = 5;
+/// Days that one statement settles.
+const DAYS_MAX: i64 = 7;
+
+async fn execute(admin: &Client, sql: &str, settings: &[(&str, &str)]) -> Result<(), Brief> {
+    let mut query = admin.query_raw(sql);
+    for &(name, value) in settings {
+        query = query.with_setting(name, value);
+    }
+    query.execute().await.map_err(|error| brief(&error))
+}
+
+fn date(day: i64) -> String {
+    format!("toDate({})", day.max(0))
+}
+
+/// Settles the days that are due at `now_ms`; gives how many. Done again, or by several collectors, it changes nothing.
+pub async fn settle_visits(admin: &Client, now_ms: i64) -> Result<i64, Brief> {
+    let last = day_of(now_ms) - SETTLED_AFTER_DAYS;
+    // Days without an event have no visit.
+    let first = "SELECT assumeNotNull((SELECT toInt64(toUInt16(min(day))) FROM consentry.events \
+                 WHERE day > (SELECT max(day) FROM consentry.visits_settled)))";
+    let mut first = admin.query_raw(first).fetch_one::<i64>().await.map_err(|error| brief(&error))?;
+    if first == 0 {
+        return Ok(0);
+    }
+    let mut settled = 0;
+    while first <= last {
+        let until = last.min(first + DAYS_MAX - 1);
+        let insert = format!(
+            "INSERT INTO consentry.visits_settled SELECT * FROM consentry.visits_between(first_day = {}, last_day = {})",
+            date(first),
+            date(until)
+        );
+        let token = format!("visits-{first}-{until}");
+        execute(admin, &insert, &[("insert_deduplicate", "1"), ("insert_deduplication_token", &token)])
+            .await?;
+        settled += until - first + 1;
+        first = until + 1;
+    }
+    Ok(settled)
+}
+
+/// Makes a site's visits anew in which events of some days (since 1970) are.
+pub(super) async fn rebuild_visits(admin: &Client, site: &str, days: &[u32]) -> Result<(), Brief> {
+    // A visit may have begun the day before.
+    let mut days: Vec<u32> = days.iter().flat_map(|&day| [day.saturating_sub(1), day]).collect();
+    days.sort_unstable();
+    days.dedup();
+    for days in days.chunk_by(|before, after| before + 1 == *after) {
+        let (first, last) = (i64::from(days[0]), i64::from(days[days.len() - 1]));
+        let of_days = format!("site = '{site}' AND day >= {} AND day <= {}", date(first), date(last));
+        let known = format!("SELECT count() FROM consentry.visits_settled WHERE {of_days}");
+        if admin.query_raw(&known).fetch_one::<u64>().await.map_err(|error| brief(&error))? == 0 {
+            continue;
+        }
+        // So that a day that is not settled yet is not settled for this site alone.
+        let end = "SELECT toInt64(toUInt16(max(day))) FROM consentry.visits_settled";
+        let end = admin.query_raw(end).fetch_one::<i64>().await.map_err(|error| brief(&error))?;
+        let delete = format!("ALTER TABLE consentry.visits_settled DELETE WHERE {of_days}");
+        execute(admin, &delete, &[("mutations_sync", "2")]).await?;
+        let insert = format!(
+            "INSERT INTO consentry.visits_settled SELECT * FROM \
+             consentry.visits_between(first_day = {}, last_day = {}) WHERE site = '{site}'",
+            date(first),
+            date(last.min(end))
+        );
+        let filter = format!("{{'consentry.events': 'site = ''{site}'''}}");
+        execute(admin, &insert, &[("insert_deduplicate", "0"), ("additional_table_filters", &filter)])
+            .await?;
+    }
+    for view in ["visits_now_mv", "visits_late_mv"] {
+        for word in ["REFRESH", "WAIT"] {
+            execute(admin, &format!("SYSTEM {word} VIEW consentry.{view}"), &[]).await?;
+        }
+    }
+    Ok(())
+}
