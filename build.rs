@@ -2,7 +2,7 @@
 //!
 //! `web/` is copied to `OUT_DIR/web` and built there with npm, so the source tree stays as it is. What comes out:
 //! `consentry.js` (the tracker), `consentry-managers.js` (its second file, for pages with a consent manager), `demo.html`,
-//! `demo.js`, `demo.css`, `uap_regexes.json` (user agent patterns) and `storage_keys.json` (what the tracker keeps in a
+//! `demo.js`, `demo.css`, `uap_regexes.json` (user agent patterns), `crawlers.json` (names of crawlers) and `storage_keys.json` (what the tracker keeps in a
 //! browser, for the disclosure).
 //!
 //! Without npm or a network: build `web/` elsewhere (`npm ci && npm run build`), bring its `dist` folder along and set
@@ -19,13 +19,14 @@ use std::process::exit;
 const PREBUILT: &str = "CONSENTRY_WEB_DIST";
 
 /// What `web/build.mjs` makes, and the collector includes.
-const OUTPUTS: [&str; 7] = [
+const OUTPUTS: [&str; 8] = [
     "consentry.js",
     "consentry-managers.js",
     "demo.html",
     "demo.js",
     "demo.css",
     "uap_regexes.json",
+    "crawlers.json",
     "storage_keys.json",
 ];
 

@@ -10,6 +10,8 @@ use consentry::beacon;
 use consentry::config::File;
 use consentry::consent::gate;
 use consentry::deidentify::{SaltStore, Salts, SubjectKeys, pseudonymise, scrub};
+use consentry::enrich::bot::{Bots, HeaderTraits, is_incoherent};
+use consentry::enrich::channel::{ChannelInput, attribute, spam::SpamDomains};
 use consentry::enrich::{agent::Agents, enrich};
 use consentry::site::Sites;
 use consentry::spool::encode;
@@ -162,7 +164,9 @@ fn main() {
     let dir = tempfile::tempdir().unwrap();
     let salts = Salts::open(dir.path(), SaltStore::File, vec!["demo".into()], NOW).unwrap();
     let rules = include_str!(concat!(env!("OUT_DIR"), "/uap_regexes.json"));
-    let agents = Agents::from_json(rules, 1024).unwrap();
+    let bots = || Bots::from_json(include_str!(concat!(env!("OUT_DIR"), "/crawlers.json"))).unwrap();
+    let agents = Agents::from_json(rules, 1024).unwrap().with_bots(bots());
+    let spam = SpamDomains::default();
     let body = body(0);
     let submission = submission(&body, &[]);
     let count = EVENTS_A_ROUND / 2;
@@ -221,10 +225,10 @@ fn main() {
     };
     measure("enrich", count, || {
         let events = pseudonymous();
-        timed(|| events.into_iter().for_each(|event| drop(black_box(enrich(event, &agents))))).1
+        timed(|| events.into_iter().for_each(|event| drop(black_box(enrich(event, &agents, &spam))))).1
     });
     measure("spool: encode", count, || {
-        let rows: Vec<_> = pseudonymous().into_iter().map(|event| enrich(event, &agents)).collect();
+        let rows: Vec<_> = pseudonymous().into_iter().map(|event| enrich(event, &agents, &spam)).collect();
         let mut out = Vec::with_capacity(1 << 20);
         timed(|| rows.iter().for_each(|row| encode(row, black_box(&mut out)))).1
     });
@@ -234,7 +238,7 @@ fn main() {
             for beacon in read() {
                 let event =
                     pseudonymise(scrub(gate(beacon.unwrap()).unwrap()).unwrap(), &keys, &subjects).unwrap();
-                encode(&enrich(event, &agents), &mut out);
+                encode(&enrich(event, &agents, &spam), &mut out);
             }
             black_box(out.len())
         })

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use crate::deidentify::SaltStore;
+use crate::deidentify::network::read_bounded;
+use crate::deidentify::{Networks, SaltStore};
+use crate::enrich::channel::spam::{self, SpamDomains};
 use crate::site::{Site, SiteFile, Sites};
 
 /// A value that is never printed.
@@ -97,6 +99,15 @@ pub struct File {
     /// The same for all networks together.
     pub subject_requests_per_min_max: u32,
 
+    /// A MaxMind database (.mmdb) that has countries: `country` is filled from it, and nothing else of it is read.
+    pub geo_database: Option<PathBuf>,
+    /// Networks of data centres: what comes from there is taken for a program's.
+    pub datacenter_networks: Vec<IpNet>,
+    /// More of them, one a line; "#" begins a note.
+    pub datacenter_networks_file: Option<PathBuf>,
+    /// Domains of referrer spam, one a line, besides the families that are built in.
+    pub referrer_spam_file: Option<PathBuf>,
+
     /// The sites that events are taken for. None: one site `demo` for loopback origins.
     pub site: Vec<SiteFile>,
 }
@@ -130,6 +141,10 @@ impl Default for File {
             subject_key_file: None,
             subject_requests_per_network_and_min_max: 10,
             subject_requests_per_min_max: 60,
+            geo_database: None,
+            datacenter_networks: Vec::new(),
+            datacenter_networks_file: None,
+            referrer_spam_file: None,
             site: Vec::new(),
         }
     }
@@ -142,6 +157,10 @@ pub struct Config {
     pub file: File,
     /// The sites by id.
     pub sites: Arc<Sites>,
+    /// What may be known of networks, read from the files that were named.
+    pub networks: Arc<Networks>,
+    /// The domains of referrer spam, likewise.
+    pub spam: Arc<SpamDomains>,
 }
 
 /// Why a configuration cannot be used, in words for whoever wrote it.
@@ -276,7 +295,26 @@ impl File {
         }
         let written = if self.site.is_empty() { vec![SiteFile::demo()] } else { self.site.clone() };
         let sites = written.into_iter().map(Site::resolve).collect::<Result<Vec<_>, _>>()?;
-        Ok(Config { sites: Arc::new(Sites::new(sites)?), file: self })
+        let unusable = |error: crate::deidentify::NetworksError| ConfigError::Unsound(error.to_string());
+        let networks = Networks::open(
+            self.geo_database.as_deref(),
+            &self.datacenter_networks,
+            self.datacenter_networks_file.as_deref(),
+        );
+        let spam = match &self.referrer_spam_file {
+            Some(path) => {
+                let list =
+                    read_bounded("referrer_spam_file", path, spam::LIST_BYTES_MAX).map_err(unusable)?;
+                SpamDomains::from_list(&String::from_utf8_lossy(&list))
+            }
+            None => SpamDomains::default(),
+        };
+        Ok(Config {
+            sites: Arc::new(Sites::new(sites)?),
+            networks: Arc::new(networks.map_err(unusable)?),
+            spam: Arc::new(spam),
+            file: self,
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::site::Site;
 pub enum Outcome {
     /// It came in.
     Received,
-    /// It was let in and is not kept: consent is lacking, or it was counted before.
+    /// It was let in and is not kept: consent is lacking, it was counted before, or a program sent it.
     Dropped(&'static str),
     /// It was not a valid event.
     Rejected(&'static str),
@@ -29,6 +29,9 @@ pub const ERASED: &str = "erased";
 
 /// The reason of an event whose subject has withdrawn.
 pub const SUBJECT_WITHDRAWN: &str = "subject_withdrawn";
+
+/// The reason of an event that a program sent to a site that does not want any.
+pub const BOT: &str = "bot";
 
 /// The reason of an event that was sent before.
 pub const DUPLICATE: &str = "duplicate";

@@ -14,10 +14,10 @@ use crate::accept::{self, Refusal, Submission};
 use crate::beacon::{self, RejectCode, Rejected};
 use crate::clock::{Clock, minute_of};
 use crate::consent;
-use crate::deidentify::{self, Keys, Salts};
-use crate::enrich::{self, agent::Agents};
-use crate::ledger::{Outcome, SUBJECT_WITHDRAWN};
-use crate::site::Sites;
+use crate::deidentify::{self, Keys, Networks, Salts};
+use crate::enrich::{self, agent::Agents, channel::spam::SpamDomains};
+use crate::ledger::{BOT, Outcome, SUBJECT_WITHDRAWN};
+use crate::site::{BotRule, Sites};
 use crate::spool::{Batch, Spool, SpoolError};
 use crate::telemetry::Telemetry;
 use crate::withdraw::{Choice, Subjects};
@@ -34,6 +34,10 @@ pub struct Pipeline {
     pub subjects: Arc<Subjects>,
     /// User-Agents to families.
     pub agents: Agents,
+    /// Addresses to countries and data centres.
+    pub networks: Arc<Networks>,
+    /// Referrers that are none.
+    pub spam: Arc<SpamDomains>,
     /// What makes rows durable.
     pub spool: Spool,
     /// Counters.
@@ -152,8 +156,10 @@ impl Pipeline {
         keys: &Keys,
     ) -> Result<(enrich::EventRow<'a>, u128), NoRow> {
         let beacon = entry.map_err(|rejected| NoRow::Rejected(rejected.code))?;
+        let bots = beacon.around().site.bots;
         let consented = consent::gate(beacon).map_err(|reason| NoRow::Dropped(reason.code()))?;
-        let scrubbed = deidentify::scrub(consented).map_err(NoRow::Rejected)?;
+        let mut scrubbed = deidentify::scrub(consented).map_err(NoRow::Rejected)?;
+        scrubbed.locate(&self.networks);
         let mut pseudonymous =
             deidentify::pseudonymise(scrubbed, keys, &self.subjects.keys).ok_or(NoRow::NoKey)?;
         match self.subjects.choices.of(pseudonymous.subject()) {
@@ -162,7 +168,11 @@ impl Pipeline {
             Some(Choice::Restricted) => pseudonymous.restrict(),
         }
         let id_before = pseudonymous.event_id_before();
-        Ok((enrich::enrich(pseudonymous, &self.agents), id_before))
+        let row = enrich::enrich(pseudonymous, &self.agents, &self.spam);
+        if *row.bot() != 0 && bots == BotRule::Drop {
+            return Err(NoRow::Dropped(BOT));
+        }
+        Ok((row, id_before))
     }
 }
 

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::deidentify::{SaltError, Salts};
 use crate::enrich::agent::Agents;
+use crate::enrich::bot::Bots;
 use crate::pipeline::Pipeline;
 use crate::routes::{Reply, Routes};
 use crate::spool::Spool;
@@ -104,13 +105,16 @@ pub async fn run(
     let subjects = Arc::new(Subjects::open(&config).map_err(in_data_dir)?);
     let agents = Agents::from_json(AGENT_RULES, config.file.agent_cache_entries_max)
         .map_err(|error| RunError::Agents(error.to_string()))?;
+    let bots = Bots::from_json(CRAWLERS).map_err(|error| RunError::Agents(error.to_string()))?;
     let (state, store) = watch::channel(State::Starting("not reached yet".into()));
     let pipeline = Arc::new(Pipeline {
         sites: config.sites.clone(),
         limits: Limits::new(&config.file),
         salts,
         subjects: subjects.clone(),
-        agents,
+        agents: agents.with_bots(bots),
+        networks: config.networks.clone(),
+        spam: config.spam.clone(),
         spool: spool.clone(),
         telemetry: telemetry.clone(),
         clock: clock.clone(),
@@ -214,6 +218,7 @@ pub async fn run(
 
 /// `uap-core`'s rules, taken from its npm package when the program is built.
 const AGENT_RULES: &str = include_str!(concat!(env!("OUT_DIR"), "/uap_regexes.json"));
+const CRAWLERS: &str = include_str!(concat!(env!("OUT_DIR"), "/crawlers.json"));
 
 fn finished(outcome: Result<Result<(), MigrateError>, tokio::task::JoinError>) -> Result<bool, RunError> {
     match outcome {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::config::ConfigError;
 use crate::consent::{Rules, RulesFile};
-use crate::deidentify::url::QueryAllowList;
+use crate::deidentify::url::{InternalHosts, QueryAllowList};
 
 /// A `[[site]]` as written.
 #[derive(Debug, Clone, Deserialize)]
@@ -21,6 +21,13 @@ pub struct SiteFile {
     /// What survives of a query string, by name; `utm_*` style patterns.
     #[serde(default = "default_query_params")]
     pub query_params: Vec<String>,
+    /// Hosts of the site and its siblings, each with its subdomains: a link from there is no referrer. The host of the page
+    /// itself, and those in `origins`, always are.
+    #[serde(default)]
+    pub internal_hosts: Vec<String>,
+    /// Events of crawlers, monitors and other programs: `mark` (kept, in no report) or `drop`.
+    #[serde(default)]
+    pub bots: BotRule,
     /// Custom properties that are kept; absent: all, scrubbed.
     pub props: Option<Vec<String>>,
     /// Rows are deleted after this many days.
@@ -41,6 +48,17 @@ pub struct SiteFile {
     /// How consent is learnt.
     #[serde(default)]
     pub consent: RulesFile,
+}
+
+/// What becomes of events that a program sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BotRule {
+    /// Kept with `bot` = 1, and in no report.
+    #[default]
+    Mark,
+    /// Dropped, and counted.
+    Drop,
 }
 
 fn default_query_params() -> Vec<String> {
@@ -74,6 +92,8 @@ impl SiteFile {
             id: "demo".into(),
             origins: vec!["loopback".into()],
             query_params: default_query_params(),
+            internal_hosts: Vec::new(),
+            bots: BotRule::default(),
             props: None,
             retention_days: default_retention_days(),
             rollup_retention_days: default_rollup_retention_days(),
@@ -92,6 +112,10 @@ pub struct Site {
     pub id: String,
     /// What survives of a query string.
     pub query_params: QueryAllowList,
+    /// Hosts from which a link is no referrer.
+    pub internal_hosts: InternalHosts,
+    /// What becomes of programs' events.
+    pub bots: BotRule,
     /// Names of the properties that are kept; `None`: all.
     pub props: Option<HashSet<String>>,
     /// Days that a row is kept.
@@ -135,8 +159,17 @@ impl Site {
         }
         let origins = Origins::resolve(&written.origins).map_err(&unsound)?;
         let consent = Rules::resolve(&written.consent).map_err(&unsound)?;
+        let internal_hosts = origins.hosts();
+        let internal_hosts = internal_hosts.iter().chain(&written.internal_hosts).map(String::as_str);
+        let internal_hosts = InternalHosts::new(internal_hosts).map_err(|host| {
+            unsound(format!(
+                "internal_hosts: \"{host}\" is not a host name of one's own, such as shop.example"
+            ))
+        })?;
         Ok(Arc::new(Self {
             query_params: QueryAllowList::new(&written.query_params),
+            internal_hosts,
+            bots: written.bots,
             props: written.props.map(|names| names.into_iter().collect()),
             retention_days: written.retention_days,
             rollup_retention_days: written.rollup_retention_days,
@@ -196,6 +229,18 @@ impl Origins {
             exact.insert(url.origin().ascii_serialization());
         }
         Ok(Self::Listed { exact, loopback })
+    }
+}
+
+impl Origins {
+    /// The names of the hosts that are listed; addresses have none.
+    fn hosts(&self) -> Vec<String> {
+        let Self::Listed { exact, .. } = self else { return Vec::new() };
+        let hosts = exact.iter().filter_map(|origin| match url::Url::parse(origin).ok()?.host()? {
+            url::Host::Domain(host) if host.contains('.') => Some(host.to_owned()),
+            _ => None,
+        });
+        hosts.collect()
     }
 }
 

@@ -113,6 +113,8 @@ async fn a_dropped_event_is_answered_like_an_accepted_one() {
         sites: config.resolve().unwrap().sites,
         salts: Salts::open(&dir.path().join("salts"), SaltStore::File, vec!["shop".into()], NOW).unwrap(),
         agents: Agents::from_json(rules, 16).unwrap(),
+        networks: Default::default(),
+        spam: Default::default(),
         spool,
         telemetry,
         clock,

@@ -1,6 +1,6 @@
 /**
  * Builds what the collector embeds: the tracker, its second file for consent managers, the demo page, the user agent
- * patterns, the list of storage keys.
+ * patterns, the patterns of crawlers, the list of storage keys.
  * `node build.mjs [OUT]` writes into OUT (default: dist beside this file) and fails when a script is over its budget.
  */
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -75,6 +75,13 @@ const userAgentPatterns = async () => {
   return JSON.stringify(load(await readFile(path, 'utf8')));
 };
 
+/** The patterns alone: who runs a crawler, and examples of what it says, are of no use to the collector. */
+const crawlerPatterns = async () => {
+  // Read as a file: what the package exports differs by the kind of import.
+  const path = join(web, 'node_modules/crawler-user-agents/crawler-user-agents.json');
+  return JSON.stringify(JSON.parse(await readFile(path, 'utf8')).map(({ pattern }) => pattern));
+};
+
 /** From the source itself, so that the disclosure cannot differ from what the tracker does. */
 const storageKeys = async () => {
   const bundled = await build({ entryPoints: [join(web, 'src/storage.ts')], write: false, format: 'esm' });
@@ -101,6 +108,7 @@ const main = async () => {
     gzipBytesMax: MANAGERS_GZIP_BYTES_MAX,
   });
   await writeFile(join(out, 'uap_regexes.json'), await userAgentPatterns());
+  await writeFile(join(out, 'crawlers.json'), await crawlerPatterns());
   await writeFile(join(out, 'storage_keys.json'), await storageKeys());
   await copyFile(join(web, 'demo/index.html'), join(out, 'demo.html'));
   await copyFile(join(web, 'demo/demo.js'), join(out, 'demo.js'));

@@ -6,6 +6,7 @@
 
 pub mod detect;
 mod locked;
+pub(crate) mod network;
 mod pseudonym;
 mod salt;
 mod subject;
@@ -14,6 +15,7 @@ pub mod url;
 use std::borrow::Cow;
 
 pub use locked::{Locked, forbid_core_dumps};
+pub use network::{Country, Networks, NetworksError, Place};
 pub use salt::{
     Broken, Event as SaltEvent, Keys, Reason, Receipt, SaltError, SaltStore, Salts, SiteKey, read_receipts,
     verify,
@@ -91,7 +93,15 @@ pub struct ScrubbedEvent<'a> {
     grant: Grant,
     measures: Measures,
     content: Content<'a>,
+    place: Place,
     raw: Raw<'a>,
+}
+
+impl ScrubbedEvent<'_> {
+    /// Notes what may be known of the network that the event came from, while its address is still at hand.
+    pub fn locate(&mut self, networks: &Networks) {
+        self.place = networks.place(self.raw.client.expose());
+    }
 }
 
 impl std::fmt::Debug for ScrubbedEvent<'_> {
@@ -205,7 +215,7 @@ pub fn scrub(consented: ConsentedEvent<'_>) -> Result<ScrubbedEvent<'_>, RejectC
         crash(&mut content, &mut scrubber, event.crash);
     }
     content.redactions = content.redactions.saturating_add(scrubber.redactions);
-    Ok(ScrubbedEvent { site, grant, measures, content, raw })
+    Ok(ScrubbedEvent { site, grant, measures, content, place: Place::default(), raw })
 }
 
 fn utm<'a>(scrubber: &mut Scrubber, utm: Utm<'a>) -> Utm<'a> {
@@ -263,6 +273,7 @@ fn locate<'a>(
     }
     if let Some(referrer) = referrer
         && let Referrer::External { host } = url::referrer(referrer.expose(), &content.host)
+        && !site.internal_hosts.contains(&host)
     {
         content.referrer_host = scrubber.line(Cow::Owned(host.into_owned()), url::HOST_BYTES_MAX);
     }
@@ -305,6 +316,7 @@ pub struct PseudonymousEvent<'a> {
     content: Content<'a>,
     pseudonyms: Pseudonyms,
     restricted: bool,
+    place: Place,
     agent: UserAgent<'a>,
 }
 
@@ -320,7 +332,7 @@ pub fn pseudonymise<'a>(
     keys: &Keys,
     subjects: &SubjectKeys,
 ) -> Option<PseudonymousEvent<'a>> {
-    let ScrubbedEvent { site, grant, measures, content, raw } = scrubbed;
+    let ScrubbedEvent { site, grant, measures, content, place, raw } = scrubbed;
     let today = keys.of_day(&site.id, raw.received_at_ms)?;
     // A visit keeps the key of the day it began on, so that midnight does not cut it in two.
     let visit_began_ms = raw.visit_started_at.map(|Time(at_ms)| at_ms.saturating_add(raw.skew_ms));
@@ -353,6 +365,7 @@ pub fn pseudonymise<'a>(
         content,
         pseudonyms,
         restricted: false,
+        place,
         agent: raw.agent,
     })
 }
@@ -365,6 +378,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) content: Content<'a>,
     pub(crate) pseudonyms: Pseudonyms,
     pub(crate) restricted: bool,
+    pub(crate) place: Place,
     pub(crate) agent: UserAgent<'a>,
 }
 
@@ -385,7 +399,7 @@ impl<'a> PseudonymousEvent<'a> {
     }
 
     pub(crate) fn into_parts(self) -> Parts<'a> {
-        let Self { site, grant, measures, content, pseudonyms, restricted, agent } = self;
-        Parts { site, grant, measures, content, pseudonyms, restricted, agent }
+        let Self { site, grant, measures, content, pseudonyms, restricted, place, agent } = self;
+        Parts { site, grant, measures, content, pseudonyms, restricted, place, agent }
     }
 }

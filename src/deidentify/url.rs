@@ -8,9 +8,10 @@
 //! cuts them up; all others go through the `url` crate, and what that refuses is [`UrlInvalid`].
 //!
 //! `parts` cuts an address up, `scrub` takes identifiers out of the pieces, `query` and `campaign` say which parameters
-//! are kept; the walk over all of them, and what it gives, stand here.
+//! are kept, `internal` which hosts are the site's own; the walk over all of them, and what it gives, stand here.
 
 mod campaign;
+mod internal;
 mod parts;
 mod query;
 mod scrub;
@@ -22,6 +23,7 @@ use std::borrow::Cow;
 use url::Url;
 
 pub use campaign::{ClickId, Utm};
+pub use internal::InternalHosts;
 pub use query::QueryAllowList;
 
 use parts::{Parts, parse, parts_of, plain, plain_after_host, strip_prefix_ignore_case};

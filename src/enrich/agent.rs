@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
+use super::bot::Bots;
 pub use rules::{Parsed, Rules, RulesError, TEXT_BYTES_MAX};
 
 /// Longest name that is passed on, in bytes.
@@ -81,12 +82,15 @@ pub struct Agent {
     pub vendor: Box<str>,
     /// The device's model as its maker calls it; empty where it is not known.
     pub model: Box<str>,
+    /// Whether the string names a program rather than a browser.
+    pub bot: bool,
 }
 
 /// Turns User-Agent strings into [`Agent`]s.
 pub struct Agents {
     rules: Rules,
     signs: device::Signs,
+    bots: Option<Bots>,
     /// 128-bit hash of a User-Agent -> what it says.
     cache: Cache<u128, Arc<Agent>>,
     hash_keys: [RandomState; 2],
@@ -101,9 +105,15 @@ impl Agents {
         Ok(Self {
             rules: Rules::from_json(json)?,
             signs: device::Signs::new().map_err(RulesError::Atoms)?,
+            bots: None,
             cache: Cache::new(cache_entries_max),
             hash_keys: [RandomState::new(), RandomState::new()],
         })
+    }
+
+    /// Also tells programs from browsers.
+    pub fn with_bots(self, bots: Bots) -> Self {
+        Self { bots: Some(bots), ..self }
     }
 
     /// What `ua` says; only its first [`TEXT_BYTES_MAX`] bytes count.
@@ -134,6 +144,7 @@ impl Agents {
             device,
             vendor: name_or(vendor, ""),
             model: name_or(model, ""),
+            bot: self.bots.as_ref().is_some_and(|bots| bots.says(ua)),
         }
     }
 }

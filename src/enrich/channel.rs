@@ -4,16 +4,18 @@
 //! The names and the order of the rules are those that Google Analytics 4 publishes for its default channel group
 //! ("Default channel group", Analytics Help), with "AI Assistants" in front of search and referral, and webmail
 //! referrers counted as Email. A campaign's own parameters count most, then an advertiser's click id, then the
-//! referrer.
+//! referrer. A click id counts as paid. Links inside the site and its siblings are no referrer (`deidentify`), and
+//! neither are the domains of referrer spam ([`spam`]).
 //!
 //! A host is matched by whole labels against its registrable domain (Public Suffix List): `notgoogle.com` and
-//! `google.com.evil.example` are plain referrals. The table of well-known sites is in `channel/sites.rs`.
+//! `google.com.evil.example` are plain referrals. The table of well-known sites is `channel/sites.txt`.
 
 use std::borrow::Cow;
 
 use crate::deidentify::url::ClickId;
 
 mod sites;
+pub mod spam;
 #[cfg(test)]
 mod tests;
 
@@ -88,7 +90,7 @@ pub fn attribute<'a>(input: &ChannelInput<'a>) -> Attribution<'a> {
 
     let source = utm_source
         .or(clicked.map(|(site, _)| site.name))
-        .or(referrer_site.map(|site| site.name))
+        .or(referrer_site.map(|site| site.name).filter(|name| !name.is_empty()))
         .or(referrer.map(|host| host.strip_prefix("www.").unwrap_or(host)));
     let is_campaign = utm_source.or(utm_medium).or(utm_campaign).is_some();
     let medium = match (utm_medium, clicked) {
@@ -135,8 +137,8 @@ fn clicked(click_id: ClickId) -> (Site, &'static str) {
         ClickId::GoogleDisplay => (site("google", Category::Search), "display"),
         ClickId::Microsoft => (site("bing", Category::Search), "cpc"),
         ClickId::Yandex => (site("yandex", Category::Search), "cpc"),
-        // Also added to links that people share, so it says where from, not that it was paid.
-        ClickId::Meta => (site("facebook", Category::Social), "social"),
+        // Facebook also adds it to links that nobody paid for; a site that wants to tell them apart sets `utm_medium`.
+        ClickId::Meta => (site("facebook", Category::Social), "cpc"),
         ClickId::Tiktok => (site("tiktok", Category::Social), "cpc"),
         ClickId::X => (site("x", Category::Social), "cpc"),
         ClickId::Linkedin => (site("linkedin", Category::Social), "cpc"),
@@ -146,12 +148,15 @@ fn clicked(click_id: ClickId) -> (Site, &'static str) {
         ClickId::Quora => (site("quora", Category::Social), "cpc"),
         ClickId::Taboola => (site("taboola", Category::Advertising), "cpc"),
         ClickId::Outbrain => (site("outbrain", Category::Advertising), "cpc"),
+        ClickId::Seznam => (site("seznam", Category::Search), "cpc"),
+        ClickId::Affiliate => (site("affiliate", Category::Affiliate), "affiliate"),
     }
 }
 
 /// The rules in their published order; all texts in lower case.
 fn channel(site: Option<Site>, source: &str, medium: &str, campaign: &str) -> &'static str {
     let is = |category: Category| site.is_some_and(|site| site.category == category);
+    let search = is(Category::Search) || is(Category::SearchAdvertising);
     let paid =
         medium.contains("cp") || medium == "ppc" || medium == "retargeting" || medium.starts_with("paid");
     let shopping = is(Category::Shopping) || names_a_shop(campaign);
@@ -161,7 +166,7 @@ fn channel(site: Option<Site>, source: &str, medium: &str, campaign: &str) -> &'
         name::CROSS_NETWORK
     } else if paid && shopping {
         name::PAID_SHOPPING
-    } else if paid && is(Category::Search) {
+    } else if paid && search {
         name::PAID_SEARCH
     } else if paid && is(Category::Social) {
         name::PAID_SOCIAL
@@ -187,7 +192,7 @@ fn channel(site: Option<Site>, source: &str, medium: &str, campaign: &str) -> &'
         name::ORGANIC_SOCIAL
     } else if is(Category::Video) || medium.contains("video") {
         name::ORGANIC_VIDEO
-    } else if is(Category::Search) || medium == "organic" {
+    } else if search || medium == "organic" {
         name::ORGANIC_SEARCH
     } else if matches!(medium, "referral" | "app" | "link") {
         name::REFERRAL

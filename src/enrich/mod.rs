@@ -4,6 +4,7 @@
 //! Invariant: `EventRow` is the one storable type, and [`enrich`] its only maker.
 
 pub mod agent;
+pub mod bot;
 pub mod bucket;
 pub mod channel;
 mod row;
@@ -15,12 +16,18 @@ pub use row::{EventRow, Pairs};
 use crate::deidentify::{Content, Measures, Parts, PseudonymousEvent};
 use agent::Agents;
 use channel::ChannelInput;
+use channel::spam::SpamDomains;
 
 /// Makes the storable row of an event.
-pub fn enrich<'a>(event: PseudonymousEvent<'a>, agents: &Agents) -> EventRow<'a> {
-    let Parts { site, grant, measures, content, pseudonyms, restricted, agent } = event.into_parts();
+pub fn enrich<'a>(event: PseudonymousEvent<'a>, agents: &Agents, spam: &SpamDomains) -> EventRow<'a> {
+    let Parts { site, grant, measures, mut content, pseudonyms, restricted, place, agent } =
+        event.into_parts();
     let Measures { kind, ts_ms, screen, viewport, engaged_ms, scroll_pct, vitals } = measures;
     let agent = agents.classify(agent.expose());
+    // Spam comes from nowhere: its host is kept in no column.
+    if spam.contains(&content.referrer_host) {
+        content.referrer_host = Cow::Borrowed("");
+    }
     let (channel, source, medium) = attribution(&content);
     let entry_source = if channel == "Direct" { Cow::Borrowed("direct") } else { source.clone() };
     let crash_fingerprint = fingerprint(&content);
@@ -36,7 +43,7 @@ pub fn enrich<'a>(event: PseudonymousEvent<'a>, agents: &Agents) -> EventRow<'a>
         policy_version: Cow::Borrowed(site.consent.policy_version()),
         // An objection by header outlasts a restriction that is lifted again.
         no_share: if grant.no_share { 1 } else { 2 * u8::from(restricted) },
-        bot: 0,
+        bot: u8::from(agent.bot || place.is_datacenter),
         retention_days: site.retention_days,
         entry_source,
         channel: Cow::Borrowed(channel),
@@ -55,7 +62,7 @@ pub fn enrich<'a>(event: PseudonymousEvent<'a>, agents: &Agents) -> EventRow<'a>
             bucket::language(&content.language).map_or_else(String::new, |tag| tag.as_str().to_owned()),
         ),
         timezone_offset: bucket::timezone_offset_minutes(&content.timezone, ts_ms).unwrap_or(0),
-        country: Cow::Borrowed(""),
+        country: Cow::Borrowed(place.country.as_str()),
         connection: Cow::Borrowed(bucket::connection(&content.connection)),
         engaged_ms,
         scroll_pct,

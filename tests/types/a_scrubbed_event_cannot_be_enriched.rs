@@ -1,8 +1,8 @@
 use consentry::deidentify::ScrubbedEvent;
-use consentry::enrich::{agent::Agents, enrich};
+use consentry::enrich::{agent::Agents, channel::spam::SpamDomains, enrich};
 
-fn skip_the_pseudonyms(event: ScrubbedEvent<'_>, agents: &Agents) {
-    let _ = enrich(event, agents);
+fn skip_the_pseudonyms(event: ScrubbedEvent<'_>, agents: &Agents, spam: &SpamDomains) {
+    let _ = enrich(event, agents, spam);
 }
 
 fn main() {}

@@ -42,7 +42,7 @@ pub enum ClickId {
     GoogleDisplay,
     /// Microsoft Advertising: `msclkid`.
     Microsoft,
-    /// Facebook and Instagram: `fbclid`, which also stands in links that nobody paid for.
+    /// Facebook and Instagram: `fbclid`.
     Meta,
     /// TikTok: `ttclid`.
     Tiktok,
@@ -64,6 +64,10 @@ pub enum ClickId {
     Taboola,
     /// Outbrain: `obclid`, `dicbo`.
     Outbrain,
+    /// Seznam's Sklik: `sznclid`.
+    Seznam,
+    /// Networks that pay for each customer: Impact's `irclickid`, Awin's `awc`, CJ's `cjevent`.
+    Affiliate,
 }
 
 impl ClickId {
@@ -84,6 +88,8 @@ impl ClickId {
             "qclid" => Self::Quora,
             "tblci" => Self::Taboola,
             "obclid" | "dicbo" => Self::Outbrain,
+            "sznclid" => Self::Seznam,
+            "irclickid" | "awc" | "cjevent" => Self::Affiliate,
             _ => return None,
         })
     }

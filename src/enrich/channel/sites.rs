@@ -1,13 +1,25 @@
-//! Well-known sites and what they are for. Facts of public knowledge, written down for this project: a name, what
-//! it is, and the domains it answers on. Each table is sorted, so that it can be searched by halves.
+//! Which site a host or a campaign's source is, and what it is for.
+//!
+//! The table of well-known sites is `sites.txt`, whose head says where it comes from. It is read once, into maps by
+//! host and by name. A host that is in no table may still say what it is by its own words: "search.example.com",
+//! "webmail.example.net".
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use hashbrown::HashMap;
+
+use Category::{
+    Advertising, Affiliate, Ai, Email, Plain, Search, SearchAdvertising, Shopping, Social, Video,
+};
 
 /// What a site is for, as far as channels tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Category {
     /// Search engines.
     Search,
+    /// Advertisements beside search results on other sites.
+    SearchAdvertising,
     /// Social networks, forums and messengers.
     Social,
     /// Video platforms.
@@ -20,6 +32,8 @@ pub enum Category {
     Email,
     /// Networks that place advertisements on other sites.
     Advertising,
+    /// Networks that pay for each customer.
+    Affiliate,
     /// Known so as not to be taken for the rest of its domain: "docs.google.com" is no search.
     Plain,
 }
@@ -28,13 +42,16 @@ impl Category {
     /// The medium of a visit that such a site refers without a campaign.
     pub(super) fn medium(self) -> &'static str {
         match self {
-            Self::Search => "organic",
-            Self::Social => "social",
-            Self::Video => "video",
-            Self::Shopping => "shopping",
-            Self::Ai => "ai",
-            Self::Email => "email",
-            Self::Advertising | Self::Plain => "referral",
+            Search => "organic",
+            SearchAdvertising => "cpc",
+            Social => "social",
+            Video => "video",
+            Shopping => "shopping",
+            Ai => "ai",
+            Email => "email",
+            Advertising => "display",
+            Affiliate => "affiliate",
+            Plain => "referral",
         }
     }
 }
@@ -42,267 +59,212 @@ impl Category {
 /// A site that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Site {
-    /// The name under which it is counted.
+    /// The name under which it is counted; empty: its host.
     pub name: &'static str,
     /// What it is for.
     pub category: Category,
 }
 
-use Category::{Ai, Email, Plain, Search, Shopping, Social, Video};
-
-/// Host or domain -> name, category. A domain stands for its subdomains, where these have no entry of their own.
-pub(super) const HOSTS: &[(&str, &str, Category)] = &[
-    ("360.cn", "360 search", Search),
-    ("ai.meta.com", "meta ai", Ai),
-    ("aliexpress.com", "aliexpress", Shopping),
-    ("alohafind.com", "alohafind", Search),
-    ("aol.com", "aol", Search),
-    ("aolsearch.com", "aol", Search),
-    ("ask.com", "ask", Search),
-    ("bard.google.com", "gemini", Ai),
-    ("behance.net", "behance", Social),
-    ("bilibili.com", "bilibili", Video),
-    ("bing.com", "bing", Search),
-    ("blogger.com", "blogger", Social),
-    ("bsky.app", "bluesky", Social),
-    ("chat.deepseek.com", "deepseek", Ai),
-    ("chat.mistral.ai", "mistral", Ai),
-    ("chat.openai.com", "chatgpt", Ai),
-    ("chat.qwen.ai", "qwen", Ai),
-    ("chatgpt.com", "chatgpt", Ai),
-    ("claude.ai", "claude", Ai),
-    ("coccoc.com", "coccoc", Search),
-    ("cohere.com", "cohere", Ai),
-    ("com.facebook.katana", "facebook", Social),
-    ("com.facebook.orca", "messenger", Social),
-    ("com.google.android.apps.bard", "gemini", Ai),
-    ("com.google.android.gm", "gmail", Email),
-    ("com.google.android.googlequicksearchbox", "google", Search),
-    ("com.google.android.youtube", "youtube", Video),
-    ("com.instagram.android", "instagram", Social),
-    ("com.linkedin.android", "linkedin", Social),
-    ("com.microsoft.office.outlook", "outlook", Email),
-    ("com.openai.chatgpt", "chatgpt", Ai),
-    ("com.pinterest", "pinterest", Social),
-    ("com.reddit.frontpage", "reddit", Social),
-    ("com.twitter.android", "x", Social),
-    ("com.whatsapp", "whatsapp", Social),
-    ("com.yahoo.mobile.client.android.mail", "yahoo mail", Email),
-    ("com.zhiliaoapp.musically", "tiktok", Social),
-    ("copilot.cloud.microsoft", "copilot", Ai),
-    ("copilot.microsoft.com", "copilot", Ai),
-    ("dailymotion.com", "dailymotion", Video),
-    ("deepseek.com", "deepseek", Ai),
-    ("deref-mail.com", "mail.com", Email),
-    ("deref-web.de", "web.de", Email),
-    ("deviantart.com", "deviantart", Social),
-    ("discord.com", "discord", Social),
-    ("discord.gg", "discord", Social),
-    ("discordapp.com", "discord", Social),
-    ("disqus.com", "disqus", Social),
-    ("dogpile.com", "dogpile", Search),
-    ("douban.com", "douban", Social),
-    ("douyin.com", "douyin", Social),
-    ("dribbble.com", "dribbble", Social),
-    ("duck.ai", "duck.ai", Ai),
-    ("duckduckgo.com", "duckduckgo", Search),
-    ("e.mail.ru", "mail.ru", Email),
-    ("ecosia.org", "ecosia", Search),
-    ("etsy.com", "etsy", Shopping),
-    ("excite.com", "excite", Search),
-    ("facebook.com", "facebook", Social),
-    ("fb.com", "facebook", Social),
-    ("fb.me", "facebook", Social),
-    ("fb.watch", "facebook", Social),
-    ("flickr.com", "flickr", Social),
-    ("flipboard.com", "flipboard", Social),
-    ("gemini.google.com", "gemini", Ai),
-    ("goodreads.com", "goodreads", Social),
-    ("grok.com", "grok", Ai),
-    ("hi5.com", "hi5", Social),
-    ("iask.ai", "iask", Ai),
-    ("idealo.de", "idealo", Shopping),
-    ("instagr.am", "instagram", Social),
-    ("instagram.com", "instagram", Social),
-    ("ixquick.com", "startpage", Search),
-    ("jasper.ai", "jasper", Ai),
-    ("kagi.com", "kagi", Search),
-    ("kakao.com", "kakao", Social),
-    ("kimi.com", "kimi", Ai),
-    ("lens.google.com", "google", Search),
-    ("line.me", "line", Social),
-    ("linkedin.com", "linkedin", Social),
-    ("lnkd.in", "linkedin", Social),
-    ("lycos.com", "lycos", Search),
-    ("m.me", "messenger", Social),
-    ("m365.cloud.microsoft", "copilot", Ai),
-    ("mail.aol.com", "aol mail", Email),
-    ("mail.google.com", "gmail", Email),
-    ("mail.proton.me", "proton mail", Email),
-    ("mail.ru", "mail.ru", Search),
-    ("mail.yahoo.com", "yahoo mail", Email),
-    ("mail.yandex.ru", "yandex mail", Email),
-    ("mail.zoho.com", "zoho mail", Email),
-    ("mastodon.social", "mastodon", Social),
-    ("medium.com", "medium", Social),
-    ("messenger.com", "messenger", Social),
-    ("meta.ai", "meta ai", Ai),
-    ("metager.org", "metager", Search),
-    ("mistral.ai", "mistral", Ai),
-    ("mix.com", "mix", Social),
-    ("mojeek.com", "mojeek", Search),
-    ("msn.com", "msn", Search),
-    ("my.mail.ru", "mail.ru", Social),
-    ("naver.com", "naver", Search),
-    ("netflix.com", "netflix", Video),
-    ("news.google.com", "google news", Plain),
-    ("news.ycombinator.com", "hacker news", Social),
-    ("nextdoor.com", "nextdoor", Social),
-    ("notebooklm.google.com", "notebooklm", Ai),
-    ("odnoklassniki.ru", "ok.ru", Social),
-    ("ok.ru", "ok.ru", Social),
-    ("openai.com", "chatgpt", Ai),
-    ("org.telegram.messenger", "telegram", Social),
-    ("outlook.com", "outlook", Email),
-    ("outlook.live.com", "outlook", Email),
-    ("outlook.office.com", "outlook", Email),
-    ("outlook.office365.com", "outlook", Email),
-    ("perplexity.ai", "perplexity", Ai),
-    ("phind.com", "phind", Ai),
-    ("pin.it", "pinterest", Social),
-    ("plurk.com", "plurk", Social),
-    ("poe.com", "poe", Ai),
-    ("presearch.com", "presearch", Search),
-    ("quora.com", "quora", Social),
-    ("qwant.com", "qwant", Search),
-    ("rambler.ru", "rambler", Search),
-    ("redd.it", "reddit", Social),
-    ("reddit.com", "reddit", Social),
-    ("rumble.com", "rumble", Video),
-    ("search-results.com", "ask", Search),
-    ("search.brave.com", "brave", Search),
-    ("seznam.cz", "seznam", Search),
-    ("shopify.com", "shopify", Shopping),
-    ("shopping.google.com", "google shopping", Shopping),
-    ("slack.com", "slack", Social),
-    ("snapchat.com", "snapchat", Social),
-    ("so.com", "360 search", Search),
-    ("sogou.com", "sogou", Search),
-    ("soundcloud.com", "soundcloud", Social),
-    ("stackexchange.com", "stack exchange", Social),
-    ("stackoverflow.com", "stack overflow", Social),
-    ("startpage.com", "startpage", Search),
-    ("substack.com", "substack", Social),
-    ("t.co", "x", Social),
-    ("t.me", "telegram", Social),
-    ("taringa.net", "taringa", Social),
-    ("ted.com", "ted", Video),
-    ("telegram.me", "telegram", Social),
-    ("telegram.org", "telegram", Social),
-    ("temu.com", "temu", Shopping),
-    ("threads.com", "threads", Social),
-    ("threads.net", "threads", Social),
-    ("tieba.baidu.com", "tieba", Social),
-    ("tiktok.com", "tiktok", Social),
-    ("tiktokv.com", "tiktok", Social),
-    ("tripadvisor.com", "tripadvisor", Social),
-    ("tumblr.com", "tumblr", Social),
-    ("twitch.tv", "twitch", Video),
-    ("twitter.com", "x", Social),
-    ("viadeo.com", "viadeo", Social),
-    ("viber.com", "viber", Social),
-    ("vimeo.com", "vimeo", Video),
-    ("vk.com", "vk", Social),
-    ("vk.ru", "vk", Social),
-    ("vkontakte.ru", "vk", Social),
-    ("wa.me", "whatsapp", Social),
-    ("walmart.com", "walmart", Shopping),
-    ("wechat.com", "wechat", Social),
-    ("weibo.com", "weibo", Social),
-    ("whatsapp.com", "whatsapp", Social),
-    ("wordpress.com", "wordpress", Social),
-    ("x.ai", "grok", Ai),
-    ("x.com", "x", Social),
-    ("xing.com", "xing", Social),
-    ("yelp.com", "yelp", Social),
-    ("yiyan.baidu.com", "ernie", Ai),
-    ("you.com", "you.com", Ai),
-    ("youku.com", "youku", Video),
-    ("youtu.be", "youtube", Video),
-    ("youtube-nocookie.com", "youtube", Video),
-    ("youtube.com", "youtube", Video),
-    ("zalo.me", "zalo", Social),
-    ("zhihu.com", "zhihu", Social),
+/// Names of domains that may mean anything in a campaign's source, so that only the domain itself is the site.
+const WORDS: [&str; 34] = [
+    "all", "alot", "ask", "blog", "bolt", "break", "buffer", "care", "cj", "dir", "find", "free", "gather",
+    "go", "hey", "home", "info", "kick", "local", "mail", "max", "media", "note", "online", "other", "quick",
+    "signal", "sol", "target", "turn", "vero", "web", "wish", "wow",
 ];
 
-/// First label of the registrable domain -> name, category, for companies that answer under many countries' domains.
-pub(super) const BRANDS: &[(&str, &str, Category)] = &[
-    ("alibaba", "alibaba", Shopping),
-    ("amazon", "amazon", Shopping),
-    ("aol", "aol", Search),
-    ("ask", "ask", Search),
-    ("baidu", "baidu", Search),
-    ("bing", "bing", Search),
-    ("deref-gmx", "gmx", Email),
-    ("ebay", "ebay", Shopping),
-    ("gmx", "gmx", Email),
-    ("google", "google", Search),
-    ("mercadolibre", "mercado libre", Shopping),
-    ("mercadolivre", "mercado libre", Shopping),
-    ("pinterest", "pinterest", Social),
-    ("shopee", "shopee", Shopping),
-    ("tripadvisor", "tripadvisor", Social),
-    ("yahoo", "yahoo", Search),
-    ("yandex", "yandex", Search),
-    ("yelp", "yelp", Social),
-    ("zalando", "zalando", Shopping),
+/// Domains of countries are known to belong to a brand; of the others these are.
+const BRAND_SUFFIXES: [&str; 4] = ["com", "net", "org", "cat"];
+
+#[derive(Default)]
+struct Sites {
+    /// "facebook.com", "com.facebook.katana"
+    by_host: HashMap<&'static str, Site>,
+    /// "google" of "google.*", "mail.google" of "mail.google.*"
+    by_stem: HashMap<&'static str, Site>,
+    /// "facebook", "fb"
+    by_name: HashMap<&'static str, Site>,
+}
+
+static SITES: LazyLock<Sites> = LazyLock::new(|| Sites::read(include_str!("sites.txt")));
+
+impl Sites {
+    fn read(text: &'static str) -> Self {
+        let mut sites = Self::default();
+        let mut category = Plain;
+        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            if let Some(section) = line.strip_prefix('[') {
+                category = section_category(section.trim_end_matches(']'));
+                continue;
+            }
+            let (names, domains) = line.split_once(": ").unwrap_or(("", line));
+            // What a company's advertisements or maps are called is what the company is called.
+            let names_sources = !matches!(category, Advertising | SearchAdvertising | Plain);
+            let given = names.split(", ").next().filter(|name| !name.is_empty());
+            for domain in domains.split(' ') {
+                let site = Site { name: given.unwrap_or_else(|| first_label(domain)), category };
+                match domain.strip_suffix(".*") {
+                    Some(stem) => sites.by_stem.insert(stem, site),
+                    None => sites.by_host.insert(domain, site),
+                };
+                if given.is_none() && names_sources && !WORDS.contains(&site.name) {
+                    sites.by_name.entry(site.name).or_insert(site);
+                }
+            }
+            for name in names.split(", ").filter(|name| names_sources && !name.is_empty()) {
+                sites.by_name.entry(name).or_insert(Site { name: given.unwrap_or_default(), category });
+            }
+        }
+        sites
+    }
+
+    fn of_domain(&self, host: &str) -> Option<Site> {
+        let Some(domain) = psl::domain(host.as_bytes()) else {
+            return self.by_host.get(host).copied();
+        };
+        let suffix = domain.suffix();
+        let at_domain = host.len().checked_sub(domain.as_bytes().len())?;
+        let before_suffix = host.len().checked_sub(suffix.as_bytes().len() + 1)?;
+        let ending = host.get(before_suffix + 1..)?;
+        // A brand's name counts below a suffix that a registry runs, not below one that anybody can rent.
+        let is_registry = suffix.typ() == Some(psl::Type::Icann);
+        let is_brands = is_registry
+            && (ending.len() - ending.rfind('.').map_or(0, |dot| dot + 1) == 2
+                || BRAND_SUFFIXES.contains(&ending));
+        let mut at = 0;
+        loop {
+            let by_stem = || self.by_stem.get(&host[at..before_suffix]).filter(|_| is_brands);
+            if let Some(site) = self.by_host.get(&host[at..]).or_else(by_stem) {
+                return Some(in_front_of(&host[..at], *site));
+            }
+            if at >= at_domain {
+                break;
+            }
+            at += host[at..].find('.')? + 1;
+        }
+        // Blogs and shops that people rent below somebody's domain, where that is in the table.
+        if !is_registry && let Some(site) = self.by_host.get(ending) {
+            return Some(*site);
+        }
+        // "mail.google.com.evil.example" says nothing of itself but whose it would like to be.
+        let labels = host.get(..at_domain)?;
+        let mut in_front = labels.split('.').filter(|label| !label.is_empty());
+        if in_front.clone().count() > OWN_LABELS_MAX || in_front.any(|label| self.by_stem.contains_key(label))
+        {
+            return None;
+        }
+        in_its_own_words(labels, host.get(at_domain..before_suffix)?, ending)
+    }
+}
+
+fn section_category(section: &str) -> Category {
+    match section {
+        "search" => Search,
+        "searchads" => SearchAdvertising,
+        "ads" => Advertising,
+        "affiliate" => Affiliate,
+        "social" => Social,
+        "video" => Video,
+        "shopping" => Shopping,
+        "ai" => Ai,
+        "email" => Email,
+        _ => Plain,
+    }
+}
+
+fn first_label(domain: &'static str) -> &'static str {
+    domain.split_once('.').map_or(domain, |(label, _)| label)
+}
+
+/// Most labels in front of a domain that are read as words.
+const OWN_LABELS_MAX: usize = 3;
+
+/// The word for a search in the languages whose portals put it in front of their domain.
+const SEARCH_WORDS: [&str; 26] = [
+    "search",
+    "searches",
+    "suche",
+    "suchen",
+    "websuche",
+    "recherche",
+    "rechercher",
+    "recherches",
+    "chercher",
+    "busca",
+    "buscador",
+    "buscar",
+    "busqueda",
+    "pesquisa",
+    "ricerca",
+    "cerca",
+    "sok",
+    "sog",
+    "soeg",
+    "haku",
+    "zoek",
+    "zoeken",
+    "szukaj",
+    "hledani",
+    "hledat",
+    "arama",
 ];
 
-/// First label of a host below a brand -> what it is instead: "mail.google.com", "docs.google.co.uk".
-pub(super) const BRAND_PARTS: &[(&str, &str, Category)] = &[
-    ("accounts", "", Plain),
-    ("calendar", "", Plain),
-    ("classroom", "", Plain),
-    ("cloud", "", Plain),
-    ("developers", "", Plain),
-    ("docs", "", Plain),
-    ("drive", "", Plain),
-    ("groups", "", Plain),
-    ("mail", "", Email),
-    ("meet", "", Plain),
-    ("myaccount", "", Plain),
-    ("news", "", Plain),
-    ("play", "", Plain),
-    ("sites", "", Plain),
-    ("support", "", Plain),
-    ("translate", "", Plain),
-];
+/// Where people read their mail, in the words of its own host name.
+const MAIL_WORDS: [&str; 8] =
+    ["posta", "poczta", "posteingang", "messagerie", "correo", "correio", "owa", "roundcube"];
 
-/// What campaigns call a source -> name, category, besides its domains and the names in the other tables.
-pub(super) const SOURCES: &[(&str, &str, Category)] = &[
-    ("adwords", "google", Search),
-    ("chat.openai", "chatgpt", Ai),
-    ("fb", "facebook", Social),
-    ("google_ads", "google", Search),
-    ("googleads", "google", Search),
-    ("hackernews", "hacker news", Social),
-    ("ig", "instagram", Social),
-    ("igshopping", "instagram", Social),
-    ("insta", "instagram", Social),
-    ("messenger", "messenger", Social),
-    ("openai", "chatgpt", Ai),
-    ("skype", "skype", Social),
-    ("tw", "x", Social),
-    ("twitter", "x", Social),
-    ("wa", "whatsapp", Social),
-    ("yahoo!", "yahoo", Search),
-    ("yt", "youtube", Video),
-];
+/// A portal's mail is no search, and the search of a mailbox's portal is no mail: "mail01.orange.fr", "suche.gmx.net".
+fn in_front_of(labels: &str, site: Site) -> Site {
+    let category = match site.category {
+        Search if says_mail(labels) => Email,
+        Email if says_search(labels) => Search,
+        category => category,
+    };
+    Site { category, ..site }
+}
 
-fn find(table: &'static [(&'static str, &'static str, Category)], key: &str) -> Option<Site> {
-    let at = table.binary_search_by(|(known, ..)| (*known).cmp(key)).ok()?;
-    let (_, name, category) = table[at];
-    Some(Site { name, category })
+fn says_mail(labels: &str) -> bool {
+    let first = labels.split('.').next().unwrap_or_default();
+    first.contains("mail") || labels.split('.').any(|label| MAIL_WORDS.contains(&label))
+}
+
+fn says_search(labels: &str) -> bool {
+    labels.split('.').any(|label| SEARCH_WORDS.contains(&label) || names_a_search(label))
+}
+
+/// Whether a host is a forum or a server of a federated network.
+fn says_social(labels: &str, name: &str, ending: &str) -> bool {
+    const NETWORKS: [&str; 9] =
+        ["mastodon", "masto", "mstdn", "toot", "lemmy", "misskey", "pixelfed", "fedi", "social"];
+    const FORUMS: [&str; 5] = ["forum", "forums", "board", "boards", "bbs"];
+    ending == "social"
+        || NETWORKS.iter().any(|network| name.strip_prefix(network).is_some_and(|rest| rest.len() < 5))
+        || labels.split('.').any(|label| NETWORKS.contains(&label) || FORUMS.contains(&label))
+}
+
+/// What a host is by a custom of long standing: `labels` are those in front of the registrable domain, each with its
+/// dot, and `name` the domain's own label.
+fn in_its_own_words(labels: &str, name: &str, ending: &str) -> Option<Site> {
+    // "deref-gmx.net": the page through which a mailbox sends whoever follows a link in a letter.
+    let category = if says_mail(labels) || name.starts_with("deref-") {
+        Email
+    } else if says_search(labels) || names_a_search(name) {
+        Search
+    } else if says_social(labels, name, ending) {
+        Social
+    } else if labels.split('.').any(|label| matches!(label, "ads" | "adserver" | "adserv" | "adv")) {
+        Advertising
+    } else {
+        return None;
+    };
+    Some(Site { name: "", category })
+}
+
+/// "dalesearch", "search-results", "websearch2"; not "research", "searchenginejournal" or "jobsearch".
+fn names_a_search(label: &str) -> bool {
+    let label = label.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
+    let others = ["research", "jobsearch", "homesearch", "peoplesearch"];
+    let ends = label.ends_with("search") && !others.iter().any(|other| label.ends_with(other));
+    ends || label.contains("search-result") || label.contains("searchresult")
 }
 
 /// The site that answers on `host`, which is in lower case.
@@ -310,45 +272,58 @@ fn find(table: &'static [(&'static str, &'static str, Category)], key: &str) -> 
 /// The most specific entry wins. No more labels are given up than down to the registrable domain, so a known name in
 /// front of somebody else's domain is nothing.
 pub fn site_of_host(host: &str) -> Option<Site> {
-    if let Some(site) = find(HOSTS, host) {
-        return Some(site);
-    }
-    let domain = psl::domain(host.as_bytes())?;
-    // A brand's name counts below a suffix that a registry runs, not below one that anybody can rent ("github.io").
-    let is_registry = domain.suffix().typ() == Some(psl::Type::Icann);
-    let domain = host.get(host.len().checked_sub(domain.as_bytes().len())?..)?;
-    let mut rest = host;
-    while rest.len() > domain.len() {
-        rest = rest.split_once('.')?.1;
-        if let Some(site) = find(HOSTS, rest) {
-            return Some(site);
-        }
-    }
-    if !is_registry {
-        return None;
-    }
-    let first_label = host[..host.len() - domain.len()].split('.').next().unwrap_or_default();
-    let Some(brand) = find(BRANDS, domain.split_once('.')?.0) else {
-        // Where a company's or a provider's people read their mail, by a custom of long standing.
-        let is_mailbox = matches!(&host[..host.len() - domain.len()], "mail." | "webmail." | "email.");
-        return is_mailbox.then_some(Site { name: "webmail", category: Email });
-    };
-    let part = find(BRAND_PARTS, first_label)
-        .filter(|_| matches!(brand.name, "google" | "yahoo" | "yandex" | "aol"));
-    Some(Site { name: brand.name, category: part.map_or(brand.category, |part| part.category) })
+    SITES.of_domain(host.strip_suffix('.').unwrap_or(host))
 }
 
 /// The site that a campaign means by `source`, in any case: a name, or a domain.
 pub(super) fn site_of_source(source: &str) -> Option<Site> {
     let source = super::lower(source);
-    if source.contains('.') {
-        return site_of_host(source.strip_prefix("www.").unwrap_or(&source));
-    }
     let spaced: Cow<'_, str> =
-        if source.contains(['_', '-']) { source.replace(['_', '-'], " ").into() } else { source };
-    let by_name = |table: &'static [(&str, &'static str, Category)]| {
-        let (_, name, category) = table.iter().find(|(_, name, _)| **name == *spaced)?;
-        Some(Site { name, category: *category })
-    };
-    find(SOURCES, &spaced).or_else(|| by_name(BRANDS)).or_else(|| by_name(HOSTS))
+        if source.contains(['_', '-']) { source.replace(['_', '-'], " ").into() } else { source.clone() };
+    let named = SITES.by_name.get(&*spaced).or_else(|| SITES.by_name.get(&*source)).copied();
+    named.or_else(|| {
+        let host = source.strip_prefix("www.").unwrap_or(&source);
+        host.contains('.').then(|| site_of_host(host)).flatten()
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+
+    /// Every domain of the table, as it stands there.
+    pub(in super::super) fn domains() -> impl Iterator<Item = &'static str> {
+        let lines = include_str!("sites.txt").lines();
+        let lines = lines.filter(|line| !line.is_empty() && !line.starts_with(['#', '[']));
+        lines.flat_map(|line| line.split_once(": ").map_or(line, |(_, domains)| domains).split(' '))
+    }
+
+    #[test]
+    fn the_table_names_each_domain_once() {
+        let mut seen = std::collections::HashSet::new();
+        for domain in domains() {
+            assert!(seen.insert(domain), "{domain} stands twice");
+            assert!(!domain.is_empty() && domain == domain.to_ascii_lowercase(), "\"{domain}\"");
+            let inside = domain.strip_suffix(".*").unwrap_or(domain);
+            assert!(
+                inside.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)),
+                "{domain}"
+            );
+            assert!(domain.contains('.'), "{domain}");
+        }
+        let known = [
+            "search",
+            "searchads",
+            "ads",
+            "affiliate",
+            "social",
+            "video",
+            "shopping",
+            "ai",
+            "email",
+            "plain",
+        ];
+        for section in include_str!("sites.txt").lines().filter_map(|line| line.strip_prefix('[')) {
+            assert!(known.contains(&section.trim_end_matches(']')), "[{section}");
+        }
+    }
 }
