@@ -327,14 +327,10 @@ fn check_config(args: &ConfigArgs) -> Result<(), Failure> {
             "embedded engine"
         }
     );
+    config.lists().iter().for_each(|line| println!("{line}"));
     let mut sites: Vec<_> = config.sites.iter().collect();
     sites.sort_by(|a, b| a.id.cmp(&b.id));
-    for site in sites {
-        println!(
-            "Site {}: {}; rows are kept {} days, roll-ups {}.",
-            site.id, site.consent, site.retention_days, site.rollup_retention_days
-        );
-    }
+    sites.iter().for_each(|site| println!("{}", site.summary()));
     Ok(())
 }
 

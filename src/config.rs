@@ -163,6 +163,23 @@ pub struct Config {
     pub spam: Arc<SpamDomains>,
 }
 
+impl Config {
+    /// What was read from files that the configuration names, a line each.
+    pub fn lists(&self) -> Vec<String> {
+        let countries = if self.networks.knows_countries() { "from geo_database" } else { "not looked up" };
+        let mut lines = vec![format!("Country: {countries}")];
+        if self.networks.datacenters() > 0 {
+            let count = self.networks.datacenters();
+            lines.push(format!("Data centres: {count} networks; what comes from there is a program's."));
+        }
+        if !self.spam.is_empty() {
+            let count = self.spam.len();
+            lines.push(format!("Referrer spam: {count} listed domains, besides the built-in families."));
+        }
+        lines
+    }
+}
+
 /// Why a configuration cannot be used, in words for whoever wrote it.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {

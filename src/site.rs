@@ -61,6 +61,16 @@ pub enum BotRule {
     Drop,
 }
 
+impl BotRule {
+    /// In words, as the end of "events of programs are ...".
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Mark => "kept, and in no report",
+            Self::Drop => "dropped",
+        }
+    }
+}
+
 fn default_query_params() -> Vec<String> {
     vec!["utm_*".into()]
 }
@@ -180,6 +190,18 @@ impl Site {
             origins,
             id,
         }))
+    }
+
+    /// What the site's configuration means, in one line.
+    pub fn summary(&self) -> String {
+        format!(
+            "Site {}: {}; rows are kept {} days, roll-ups {}; events of programs are {}.",
+            self.id,
+            self.consent,
+            self.retention_days,
+            self.rollup_retention_days,
+            self.bots.words()
+        )
     }
 
     /// Whether a page of this origin (the `Origin` header as sent) may send events to the site.

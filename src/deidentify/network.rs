@@ -7,12 +7,15 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use maxminddb::{PathElement, Reader};
+use maxminddb::{LookupResult, MaxMindDbError, PathElement, Reader, WithinOptions};
 
 /// Largest database that is read, in bytes. One of countries has about 10 MB, one of cities 70.
 pub const DATABASE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Largest list of data centres' networks, in bytes.
 pub const LIST_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// How many networks of a database are looked at when it is opened.
+const NETWORKS_PROBED: usize = 4096;
 
 /// Where the country stands in a record: as MaxMind and DB-IP write it, and in flat databases.
 const COUNTRY_PATHS: [&[PathElement<'static>]; 2] =
@@ -183,16 +186,30 @@ fn open_database(path: &Path) -> Result<Reader<Vec<u8>>, NetworksError> {
     let bytes = read_bounded("geo_database", path, DATABASE_BYTES_MAX)?;
     let unsound = |reason: String| NetworksError::Database { path: path.to_owned(), reason };
     let reader = Reader::from_source(bytes).map_err(|error| unsound(error.to_string()))?;
-    // A tree that was cut off opens, and fails at each look: better now.
-    reader.verify().map_err(|error| unsound(error.to_string()))?;
-    Ok(reader)
+    // One of networks' owners, or one whose tree is damaged, opens as well: better said now than at each event.
+    let mut has_countries = false;
+    let networks = reader.networks(WithinOptions::default()).map_err(|error| unsound(error.to_string()))?;
+    for found in networks.take(NETWORKS_PROBED) {
+        has_countries |= code_of(&found.map_err(|error| unsound(error.to_string()))?)
+            .map_err(|error| unsound(error.to_string()))?
+            .is_some();
+    }
+    if has_countries { Ok(reader) } else { Err(unsound("it has no countries".into())) }
 }
 
 /// An address that the database does not have, or has in a way that cannot be read, is of no country.
 fn country_of(reader: &Reader<Vec<u8>>, address: IpAddr) -> Country {
-    let Ok(found) = reader.lookup(address) else { return Country::default() };
-    let codes = COUNTRY_PATHS.iter().filter_map(|path| found.decode_path::<&str>(path).ok().flatten());
-    codes.map(Country::from_code).find(|country| country.0.is_some()).unwrap_or_default()
+    let code = reader.lookup(address).and_then(|found| code_of(&found));
+    code.ok().flatten().map_or(Country::default(), Country::from_code)
+}
+
+fn code_of<'r>(found: &LookupResult<'r, Vec<u8>>) -> Result<Option<&'r str>, MaxMindDbError> {
+    for path in COUNTRY_PATHS {
+        if let Some(code) = found.decode_path::<&str>(path)? {
+            return Ok(Some(code));
+        }
+    }
+    Ok(None)
 }
 
 fn number_of(address: IpAddr) -> u128 {

@@ -88,7 +88,13 @@ pub const COLUMNS: &[Column] = &[
         "Sec-GPC, or a subject's wish",
         "0, or why the row is left out of every report",
     ),
-    column("bot", DEVICES, AGENT, "0 or 1"),
+    column(
+        "bot",
+        DEVICES,
+        "the User-Agent header, which headers a request has, and, only where the operator lists networks of data centres, \
+         the client's address",
+        "0, or 1 for a program; then the row is in no report",
+    ),
     column("host", PAGES, ADDRESS, "the host's name; an address of the network becomes [ip]"),
     column(
         "path",
@@ -106,7 +112,12 @@ pub const COLUMNS: &[Column] = &[
         "the parameters that the site lists, with identifiers replaced by [kind]",
     ),
     column("entry_source", CHANNEL, "referrer and campaign", "the name of a source"),
-    column("referrer_host", CHANNEL, "the referrer", "its host alone"),
+    column(
+        "referrer_host",
+        CHANNEL,
+        "the referrer",
+        "its host alone; nothing where that is the site's own or known spam",
+    ),
     column("channel", CHANNEL, "referrer and campaign", NAME),
     column("source", CHANNEL, "referrer and campaign", TEXT),
     column("medium", CHANNEL, "referrer and campaign", TEXT),
@@ -260,7 +271,8 @@ pub const TABLES: &[Table] = &[
 pub const NEVER_KEPT: &[(&str, &str)] = &[
     (
         "the client's address",
-        "hashed with the day's key for the visitor's number, then gone; no log line has it",
+        "hashed with the day's key for the visitor's number and, where the operator set these up, looked up in a database of \
+         countries and a list of data centres' networks, all within this program; then gone; no log line has it",
     ),
     ("the User-Agent header", "becomes family and major version, then gone"),
     (
