@@ -155,6 +155,51 @@ fn gate_alone(what: &str, sites: &Sites, body: &str, headers: &[(&str, &str)]) {
     });
 }
 
+/// Where events come from and who sent them, each alone.
+fn sources(bots: &Bots) {
+    let hosts = [
+        "www.google.co.uk",
+        "l.facebook.com",
+        "com.google.android.gm",
+        "blog.example.org",
+        "search.portal.example.net",
+        "www.google.com.evil.example",
+    ];
+    let inputs: Vec<ChannelInput<'_>> = (0..EVENTS_A_ROUND)
+        .map(|number| ChannelInput {
+            referrer_host: Some(hosts[number % hosts.len()]),
+            utm_source: (number % 4 == 0).then_some("newsletter"),
+            utm_medium: (number % 4 == 0).then_some("email"),
+            ..ChannelInput::default()
+        })
+        .collect();
+    measure("enrich: channel", EVENTS_A_ROUND, || {
+        timed(|| inputs.iter().for_each(|input| drop(black_box(attribute(input))))).1
+    });
+    let traits = HeaderTraits { accept_language: true, client_hints: true, fetch_metadata: true };
+    measure("enrich: bot, headers of a known agent", EVENTS_A_ROUND, || {
+        timed(|| (0..EVENTS_A_ROUND).for_each(|_| drop(black_box(is_incoherent(black_box(AGENT), &traits)))))
+            .1
+    });
+    let mut flood = 0_usize;
+    measure("enrich: bot, agents never seen before", EVENTS_A_ROUND, || {
+        let agents: Vec<String> = (0..EVENTS_A_ROUND)
+            .map(|number| AGENT.replace("126.0.0.0", &format!("{}.0.{}.{number}", 90 + number % 40, flood)))
+            .collect();
+        flood += 1;
+        timed(|| agents.iter().for_each(|agent| drop(black_box(bots.says(agent))))).1
+    });
+    let mut state = 1_u64;
+    measure("enrich: bot, random texts", EVENTS_A_ROUND, || {
+        let mut letter = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            char::from(b' ' + u8::try_from((state >> 33) % 95).unwrap())
+        };
+        let texts: Vec<String> = (0..EVENTS_A_ROUND).map(|_| (0..120).map(|_| letter()).collect()).collect();
+        timed(|| texts.iter().for_each(|text| drop(black_box(bots.says(text))))).1
+    });
+}
+
 fn main() {
     // `cargo test --benches` only wants to see it start.
     if std::env::args().any(|arg| arg == "--test") {
@@ -227,6 +272,7 @@ fn main() {
         let events = pseudonymous();
         timed(|| events.into_iter().for_each(|event| drop(black_box(enrich(event, &agents, &spam))))).1
     });
+    sources(&bots());
     measure("spool: encode", count, || {
         let rows: Vec<_> = pseudonymous().into_iter().map(|event| enrich(event, &agents, &spam)).collect();
         let mut out = Vec::with_capacity(1 << 20);

@@ -120,6 +120,11 @@ pub fn attribute<'a>(input: &ChannelInput<'a>) -> Attribution<'a> {
     Attribution { channel, source: source.into(), medium: medium.into() }
 }
 
+/// Whether `part` stands in a short `text`.
+fn has(text: &str, part: &str) -> bool {
+    memchr::memmem::find(text.as_bytes(), part.as_bytes()).is_some()
+}
+
 fn lower(text: &str) -> Cow<'_, str> {
     if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Cow::Owned(text.to_ascii_lowercase())
@@ -157,12 +162,11 @@ fn clicked(click_id: ClickId) -> (Site, &'static str) {
 fn channel(site: Option<Site>, source: &str, medium: &str, campaign: &str) -> &'static str {
     let is = |category: Category| site.is_some_and(|site| site.category == category);
     let search = is(Category::Search) || is(Category::SearchAdvertising);
-    let paid =
-        medium.contains("cp") || medium == "ppc" || medium == "retargeting" || medium.starts_with("paid");
+    let paid = has(medium, "cp") || medium == "ppc" || medium == "retargeting" || medium.starts_with("paid");
     let shopping = is(Category::Shopping) || names_a_shop(campaign);
     let email = |text: &str| matches!(text, "email" | "e-mail" | "e_mail" | "e mail");
 
-    if campaign.contains("cross-network") {
+    if has(campaign, "cross-network") {
         name::CROSS_NETWORK
     } else if paid && shopping {
         name::PAID_SHOPPING
@@ -190,7 +194,7 @@ fn channel(site: Option<Site>, source: &str, medium: &str, campaign: &str) -> &'
         )
     {
         name::ORGANIC_SOCIAL
-    } else if is(Category::Video) || medium.contains("video") {
+    } else if is(Category::Video) || has(medium, "video") {
         name::ORGANIC_VIDEO
     } else if search || medium == "organic" {
         name::ORGANIC_SEARCH
@@ -202,7 +206,9 @@ fn channel(site: Option<Site>, source: &str, medium: &str, campaign: &str) -> &'
         name::AUDIO
     } else if source == "sms" || medium == "sms" {
         name::SMS
-    } else if medium.ends_with("push") || ["mobile", "notification"].iter().any(|word| medium.contains(word))
+    } else if source == "firebase"
+        || medium.ends_with("push")
+        || ["mobile", "notification"].iter().any(|word| has(medium, word))
     {
         name::MOBILE_PUSH
     } else {
@@ -212,7 +218,7 @@ fn channel(site: Option<Site>, source: &str, medium: &str, campaign: &str) -> &'
 
 /// "shopping" anywhere, or "shop" at the start or after anything but a letter other than e ("eshop", not "bishop").
 fn names_a_shop(campaign: &str) -> bool {
-    campaign.contains("shopping")
+    has(campaign, "shopping")
         || campaign.match_indices("shop").any(|(at, _)| {
             campaign.as_bytes()[..at].last().is_none_or(|&byte| byte == b'e' || !byte.is_ascii_lowercase())
         })

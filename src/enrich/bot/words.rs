@@ -9,7 +9,7 @@ pub(super) const PROGRAMS: &[&str] = &[
     // What it is.
     r"(?:^|[^u])bots?(?:[^a-z]|$)", // "CUBOT" makes telephones
     r"[a-z]bot[-_/ ]?(?:crawler|collector|bot)|robot|crawl|spider|spyder|scrap(?:e|er|ing|y)|slurp|harvest|grabber",
-    r"e[xk]*(?:tr)?actor\b|extractor|fetcher|\bfetch/|archiv(?:e|er)|indexer|aggregat|prospecting|search ?engine|\w*search/?\d*$",
+    r"ext?ractor|fetcher|\bfetch/|archiv(?:e|er)|indexer|aggregat|prospecting|search ?engine|\w*search/?\d*$",
     // What it does.
     r"monitor(?:ing)?(?:[^a-z]|$)|uptime|health-?check|check(?:er|\b)|validat(?:or|ion)|verif(?:y|ier|ication)\b|preview|inspect(?:or)?\b",
     r"scanner|\bscan\b|probe|detector|analy[sz]er|audit|advisor|classifier|capture|observatory|diagnostic",
@@ -36,9 +36,9 @@ pub(super) const PROGRAMS: &[&str] = &[
     r"^whatsapp/|^snapchat|duckduckgo/0|duckduckgo-favicon|ddg_|openai|anthropic|claude|gpt|perplexity|cursor/|swcd|braze|trackable",
     // What nobody's browser says.
     r"fake_?useragent|user[-_]agent|customuseragent|hello,? world|\$\{|burpcollaborator|oast\.|w\.x\.y\.z|fuck|hack(?:ed|er)|owned",
-    r#"^["'<(;|+{]|<script|<class|\||\(\)"#,
-    // Whom to complain to.
-    r"https?:|www\.|[\w.+-]+@[\w-]+\.[a-z]|[a-z0-9-]{3,}\.(?:com|org|net|info|io|dev|eu|tk|ml|cz|me)\b",
+    r"<script|<class",
+    // Whom to complain to; mail addresses are looked for by themselves.
+    r"https?:|www\.|[a-z0-9-]{3,}\.(?:com|org|net|info|io|dev|eu|tk|ml|cz|me)\b",
 ];
 
 /// Applications and browsers that a pattern would take for a program, and the patterns of `crawler-user-agents` that

@@ -224,7 +224,7 @@ fn in_front_of(labels: &str, site: Site) -> Site {
 
 fn says_mail(labels: &str) -> bool {
     let first = labels.split('.').next().unwrap_or_default();
-    first.contains("mail") || labels.split('.').any(|label| MAIL_WORDS.contains(&label))
+    super::has(first, "mail") || labels.split('.').any(|label| MAIL_WORDS.contains(&label))
 }
 
 fn says_search(labels: &str) -> bool {
@@ -264,7 +264,7 @@ fn names_a_search(label: &str) -> bool {
     let label = label.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
     let others = ["research", "jobsearch", "homesearch", "peoplesearch"];
     let ends = label.ends_with("search") && !others.iter().any(|other| label.ends_with(other));
-    ends || label.contains("search-result") || label.contains("searchresult")
+    ends || super::has(label, "search-result") || super::has(label, "searchresult")
 }
 
 /// The site that answers on `host`, which is in lower case.
