@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use Category::{
     Advertising, Affiliate, Ai, Email, Plain, Search, SearchAdvertising, Shopping, Social, Video,
@@ -83,6 +83,11 @@ struct Sites {
     by_stem: HashMap<&'static str, Site>,
     /// "facebook", "fb"
     by_name: HashMap<&'static str, Site>,
+    /// "google", "facebook", "katana": the label in front of the public suffix of each entry. What is not here is not known,
+    /// whatever stands in front of it.
+    labels: HashSet<&'static str>,
+    /// Words by which hosts say what they are; brands among them as [`Plain`].
+    by_word: HashMap<&'static str, Category>,
 }
 
 static SITES: LazyLock<Sites> = LazyLock::new(|| Sites::read(include_str!("sites.txt")));
@@ -102,10 +107,20 @@ impl Sites {
             let given = names.split(", ").next().filter(|name| !name.is_empty());
             for domain in domains.split(' ') {
                 let site = Site { name: given.unwrap_or_else(|| first_label(domain)), category };
-                match domain.strip_suffix(".*") {
-                    Some(stem) => sites.by_stem.insert(stem, site),
-                    None => sites.by_host.insert(domain, site),
+                let label = match domain.strip_suffix(".*") {
+                    Some(stem) => {
+                        sites.by_stem.insert(stem, site);
+                        stem.rsplit('.').next()
+                    }
+                    None => {
+                        sites.by_host.insert(domain, site);
+                        let suffix =
+                            psl::suffix(domain.as_bytes()).map_or(0, |suffix| suffix.as_bytes().len());
+                        // A suffix itself ("blogspot.com") is looked up by itself.
+                        domain.len().checked_sub(suffix + 1).and_then(|end| domain[..end].rsplit('.').next())
+                    }
                 };
+                sites.labels.extend(label);
                 if given.is_none() && names_sources && !WORDS.contains(&site.name) {
                     sites.by_name.entry(site.name).or_insert(site);
                 }
@@ -113,6 +128,13 @@ impl Sites {
             for name in names.split(", ").filter(|name| names_sources && !name.is_empty()) {
                 sites.by_name.entry(name).or_insert(Site { name: given.unwrap_or_default(), category });
             }
+        }
+        // A brand in front of a domain says nothing; "search" and "mail" are no brands.
+        sites
+            .by_word
+            .extend(sites.by_stem.keys().filter(|stem| !stem.contains('.')).map(|&stem| (stem, Plain)));
+        for (words, category) in WORDS_OF_HOSTS {
+            sites.by_word.extend(words.iter().map(|&word| (word, *category)));
         }
         sites
     }
@@ -130,11 +152,13 @@ impl Sites {
         let is_brands = is_registry
             && (ending.len() - ending.rfind('.').map_or(0, |dot| dot + 1) == 2
                 || BRAND_SUFFIXES.contains(&ending));
-        let mut at = 0;
-        loop {
+        let name = host.get(at_domain..before_suffix)?;
+        // A leading "www." is in no entry.
+        let mut at = if host.starts_with("www.") && at_domain >= 4 { 4 } else { 0 };
+        while self.labels.contains(name) {
             let by_stem = || self.by_stem.get(&host[at..before_suffix]).filter(|_| is_brands);
             if let Some(site) = self.by_host.get(&host[at..]).or_else(by_stem) {
-                return Some(in_front_of(&host[..at], *site));
+                return Some(self.in_front_of(&host[..at], *site));
             }
             if at >= at_domain {
                 break;
@@ -145,14 +169,59 @@ impl Sites {
         if !is_registry && let Some(site) = self.by_host.get(ending) {
             return Some(*site);
         }
-        // "mail.google.com.evil.example" says nothing of itself but whose it would like to be.
-        let labels = host.get(..at_domain)?;
-        let mut in_front = labels.split('.').filter(|label| !label.is_empty());
-        if in_front.clone().count() > OWN_LABELS_MAX || in_front.any(|label| self.by_stem.contains_key(label))
-        {
-            return None;
+        let category = self.in_its_own_words(host.get(..at_domain)?, name, ending)?;
+        Some(Site { name: "", category })
+    }
+
+    /// A portal's mail is no search, and the search of a mailbox's portal is no mail: "mail01.orange.fr", "suche.gmx.net".
+    fn in_front_of(&self, labels: &str, site: Site) -> Site {
+        let other = match site.category {
+            Search => Email,
+            Email => Search,
+            _ => return site,
+        };
+        if self.says(labels) == Some(other) { Site { category: other, ..site } } else { site }
+    }
+
+    /// What the labels in front of a domain, each with its dot, say of themselves; mail counts most, then a search. A
+    /// brand's name there says nothing but whose it would like to be: "mail.google.com.evil.example".
+    fn says(&self, labels: &str) -> Option<Category> {
+        let mut said = None;
+        let (mut rest, mut is_first) = (labels, true);
+        while let Some(dot) = memchr::memchr(b'.', rest.as_bytes()) {
+            let (label, after) = (&rest[..dot], &rest[dot + 1..]);
+            rest = after;
+            if label == "www" {
+                continue;
+            }
+            let word = match self.by_word.get(label) {
+                Some(Plain) => return Some(Plain),
+                Some(word) => Some(*word),
+                None if is_first && super::has(label, "mail") => Some(Email),
+                None => names_a_search(label).then_some(Search),
+            };
+            is_first = false;
+            said = match (said, word) {
+                (Some(Email), _) | (_, None) => said,
+                (Some(Search), Some(word)) if word != Email => said,
+                (_, word) => word,
+            };
         }
-        in_its_own_words(labels, host.get(at_domain..before_suffix)?, ending)
+        said
+    }
+
+    /// What a host is by a custom of long standing: `name` is the domain's own label, `ending` its public suffix.
+    fn in_its_own_words(&self, labels: &str, name: &str, ending: &str) -> Option<Category> {
+        let names_a_network =
+            || NETWORKS.iter().any(|network| name.strip_prefix(network).is_some_and(|rest| rest.len() < 5));
+        match self.says(labels) {
+            Some(Plain) => None,
+            Some(said) => Some(said),
+            // "deref-gmx.net": the page through which a mailbox sends whoever follows a link in a letter.
+            None if name.starts_with("deref-") => Some(Email),
+            None if names_a_search(name) => Some(Search),
+            None => (ending == "social" || names_a_network()).then_some(Social),
+        }
     }
 }
 
@@ -175,92 +244,55 @@ fn first_label(domain: &'static str) -> &'static str {
     domain.split_once('.').map_or(domain, |(label, _)| label)
 }
 
-/// Most labels in front of a domain that are read as words.
-const OWN_LABELS_MAX: usize = 3;
-
-/// The word for a search in the languages whose portals put it in front of their domain.
-const SEARCH_WORDS: [&str; 26] = [
-    "search",
-    "searches",
-    "suche",
-    "suchen",
-    "websuche",
-    "recherche",
-    "rechercher",
-    "recherches",
-    "chercher",
-    "busca",
-    "buscador",
-    "buscar",
-    "busqueda",
-    "pesquisa",
-    "ricerca",
-    "cerca",
-    "sok",
-    "sog",
-    "soeg",
-    "haku",
-    "zoek",
-    "zoeken",
-    "szukaj",
-    "hledani",
-    "hledat",
-    "arama",
+/// What a host says of itself by one of its labels: the word for a search, a mailbox, a forum in the languages whose
+/// portals put it in front of their domain; software of federated networks; servers of advertisements.
+const WORDS_OF_HOSTS: &[(&[&str], Category)] = &[
+    (
+        &[
+            "search",
+            "searches",
+            "suche",
+            "suchen",
+            "websuche",
+            "recherche",
+            "rechercher",
+            "recherches",
+            "chercher",
+            "busca",
+            "buscador",
+            "buscar",
+            "busqueda",
+            "pesquisa",
+            "ricerca",
+            "cerca",
+            "sok",
+            "sog",
+            "soeg",
+            "haku",
+            "zoek",
+            "zoeken",
+            "szukaj",
+            "hledani",
+            "hledat",
+            "arama",
+        ],
+        Search,
+    ),
+    (&["posta", "poczta", "posteingang", "messagerie", "correo", "correio", "owa", "roundcube"], Email),
+    (&["forum", "forums", "board", "boards", "bbs"], Social),
+    (&NETWORKS, Social),
+    (&["ads", "adserver", "adserv", "adv"], Advertising),
 ];
 
-/// Where people read their mail, in the words of its own host name.
-const MAIL_WORDS: [&str; 8] =
-    ["posta", "poczta", "posteingang", "messagerie", "correo", "correio", "owa", "roundcube"];
-
-/// A portal's mail is no search, and the search of a mailbox's portal is no mail: "mail01.orange.fr", "suche.gmx.net".
-fn in_front_of(labels: &str, site: Site) -> Site {
-    let category = match site.category {
-        Search if says_mail(labels) => Email,
-        Email if says_search(labels) => Search,
-        category => category,
-    };
-    Site { category, ..site }
-}
-
-fn says_mail(labels: &str) -> bool {
-    let first = labels.split('.').next().unwrap_or_default();
-    super::has(first, "mail") || labels.split('.').any(|label| MAIL_WORDS.contains(&label))
-}
-
-fn says_search(labels: &str) -> bool {
-    labels.split('.').any(|label| SEARCH_WORDS.contains(&label) || names_a_search(label))
-}
-
-/// Whether a host is a forum or a server of a federated network.
-fn says_social(labels: &str, name: &str, ending: &str) -> bool {
-    const NETWORKS: [&str; 9] =
-        ["mastodon", "masto", "mstdn", "toot", "lemmy", "misskey", "pixelfed", "fedi", "social"];
-    const FORUMS: [&str; 5] = ["forum", "forums", "board", "boards", "bbs"];
-    ending == "social"
-        || NETWORKS.iter().any(|network| name.strip_prefix(network).is_some_and(|rest| rest.len() < 5))
-        || labels.split('.').any(|label| NETWORKS.contains(&label) || FORUMS.contains(&label))
-}
-
-/// What a host is by a custom of long standing: `labels` are those in front of the registrable domain, each with its
-/// dot, and `name` the domain's own label.
-fn in_its_own_words(labels: &str, name: &str, ending: &str) -> Option<Site> {
-    // "deref-gmx.net": the page through which a mailbox sends whoever follows a link in a letter.
-    let category = if says_mail(labels) || name.starts_with("deref-") {
-        Email
-    } else if says_search(labels) || names_a_search(name) {
-        Search
-    } else if says_social(labels, name, ending) {
-        Social
-    } else if labels.split('.').any(|label| matches!(label, "ads" | "adserver" | "adserv" | "adv")) {
-        Advertising
-    } else {
-        return None;
-    };
-    Some(Site { name: "", category })
-}
+/// Networks of many servers, which carry the software's name in theirs.
+const NETWORKS: [&str; 9] =
+    ["mastodon", "masto", "mstdn", "toot", "lemmy", "misskey", "pixelfed", "fedi", "social"];
 
 /// "dalesearch", "search-results", "websearch2"; not "research", "searchenginejournal" or "jobsearch".
 fn names_a_search(label: &str) -> bool {
+    if !super::has(label, "search") {
+        return false;
+    }
     let label = label.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
     let others = ["research", "jobsearch", "homesearch", "peoplesearch"];
     let ends = label.ends_with("search") && !others.iter().any(|other| label.ends_with(other));
