@@ -178,8 +178,7 @@ fn sources(bots: &Bots) {
     });
     let traits = HeaderTraits { accept_language: true, client_hints: true, fetch_metadata: true };
     measure("enrich: bot, headers of a known agent", EVENTS_A_ROUND, || {
-        timed(|| (0..EVENTS_A_ROUND).for_each(|_| drop(black_box(is_incoherent(black_box(AGENT), &traits)))))
-            .1
+        timed(|| (0..EVENTS_A_ROUND).for_each(|_| _ = black_box(is_incoherent(black_box(AGENT), &traits)))).1
     });
     let mut flood = 0_usize;
     measure("enrich: bot, agents never seen before", EVENTS_A_ROUND, || {
@@ -187,7 +186,7 @@ fn sources(bots: &Bots) {
             .map(|number| AGENT.replace("126.0.0.0", &format!("{}.0.{}.{number}", 90 + number % 40, flood)))
             .collect();
         flood += 1;
-        timed(|| agents.iter().for_each(|agent| drop(black_box(bots.says(agent))))).1
+        timed(|| agents.iter().for_each(|agent| _ = black_box(bots.says(agent)))).1
     });
     let mut state = 1_u64;
     measure("enrich: bot, random texts", EVENTS_A_ROUND, || {
@@ -196,7 +195,7 @@ fn sources(bots: &Bots) {
             char::from(b' ' + u8::try_from((state >> 33) % 95).unwrap())
         };
         let texts: Vec<String> = (0..EVENTS_A_ROUND).map(|_| (0..120).map(|_| letter()).collect()).collect();
-        timed(|| texts.iter().for_each(|text| drop(black_box(bots.says(text))))).1
+        timed(|| texts.iter().for_each(|text| _ = black_box(bots.says(text)))).1
     });
 }
 

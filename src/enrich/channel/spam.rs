@@ -73,9 +73,11 @@ impl SpamDomains {
             Ok(url::Host::Domain(host)) => Some(host),
             _ => None,
         });
+        let bare = |host: String| host.strip_prefix("www.").unwrap_or(&host).to_owned();
         let listed = hosts
-            .map(|host| host.strip_prefix("www.").map_or(host.as_str(), |rest| rest).into())
-            .filter(|host: &Box<str>| psl::domain(host.as_bytes()).is_some())
+            .map(bare)
+            .filter(|host| psl::domain(host.as_bytes()).is_some())
+            .map(String::into_boxed_str)
             .collect();
         Self { listed }
     }
