@@ -12,7 +12,8 @@ fn send(collector: &Collector, path: &str, visitor: usize, consent: bool, gpc: b
         r#"{{"site":"shop","type":"pageview","url":"https://shop.example{path}","consent":{{"analytics":{consent}}}}}"#
     );
     let agent = format!("Mozilla/5.0 (X11; Linux x86_64; rv:{visitor}.0) Gecko/20100101 Firefox/{visitor}.0");
-    let mut headers = vec![("content-type", "application/json"), ("user-agent", agent.as_str())];
+    let mut headers =
+        vec![("content-type", "application/json"), ("accept-language", "en"), ("user-agent", agent.as_str())];
     if gpc {
         headers.push(("sec-gpc", "1"));
     }
