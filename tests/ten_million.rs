@@ -67,7 +67,8 @@ async fn ten_million_rows_on_disk_and_asked() {
     let collector = Collector::start_configured(CONFIG);
     let access = read_access(&collector.data_dir().join("engine")).unwrap();
     let admin = embedded_client(&access, Role::Admin);
-    let analyst = admin.clone().with_user(&access.analyst.user).with_password(access.analyst.password.expose());
+    let analyst =
+        admin.clone().with_user(&access.analyst.user).with_password(access.analyst.password.expose());
     let begun = Instant::now();
     for from in (0..ROWS).step_by(CHUNK as usize) {
         admin.query_raw(&insert(from)).execute().await.unwrap();
@@ -120,7 +121,7 @@ async fn ten_million_rows_on_disk_and_asked() {
         let (took, bytes) = timed(&analyst, &sql).await;
         println!("{what}: {} ms ({bytes} bytes)", took.as_millis());
     }
-    let funnel = "SELECT level, count() FROM (SELECT visit, windowFunnel(3600000)(toUnixTimestamp64Milli(ts), type = 'pageview', type = 'click', name = 'purchase') \
+    let funnel = "SELECT level, count() FROM (SELECT visit, windowFunnel(3600000)(toUInt64(toUnixTimestamp64Milli(ts)), type = 'pageview', type = 'click', name = 'purchase') \
                   AS level FROM consentry.events WHERE site = 'shop' AND day >= today() - 30 AND visit != 0 GROUP BY visit) GROUP BY level ORDER BY level";
     println!("funnel of three steps, 30 days of rows: {} ms", timed(&admin, funnel).await.0.as_millis());
     for view in ["visits_now_mv", "visits_late_mv"] {

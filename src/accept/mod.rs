@@ -6,6 +6,7 @@
 mod address;
 mod body;
 mod budget;
+mod hints;
 mod refusal;
 mod zstandard;
 
@@ -16,6 +17,7 @@ use hyper::body::Body;
 
 pub use address::{ClientAddress, Proxies};
 pub use budget::{Budget, Reservation};
+pub use hints::{ClientHints, HeaderTraits};
 pub use refusal::{Fault, Refusal};
 
 use crate::config::File;
@@ -198,5 +200,15 @@ impl Submission {
         let bytes = self.headers.get(header::USER_AGENT).map_or(&b""[..], http::HeaderValue::as_bytes);
         let text = std::str::from_utf8(bytes).unwrap_or_default();
         UserAgent(&text[..text.floor_char_boundary(AGENT_BYTES_MAX)])
+    }
+
+    /// The client hints.
+    pub fn hints(&self) -> ClientHints<'_> {
+        ClientHints::from_headers(|name| self.headers.get(name).and_then(|value| value.to_str().ok()))
+    }
+
+    /// Which headers are there that browsers send by themselves.
+    pub fn traits(&self) -> HeaderTraits {
+        HeaderTraits::of(&self.headers)
     }
 }

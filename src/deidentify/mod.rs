@@ -22,7 +22,7 @@ pub use salt::{
 };
 pub use subject::{SubjectKeys, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Token};
 
-use crate::accept::{ClientAddress, UserAgent};
+use crate::accept::{ClientAddress, ClientHints, HeaderTraits, UserAgent};
 use crate::beacon::{
     Around, Crash, Event, Identifying, Kind, NAME_BYTES_MAX, PROP_NAME_BYTES_MAX, RejectCode,
     STACK_BYTES_MAX, Size, TEXT_BYTES_MAX, Time, Timed, Utm, Vitals,
@@ -79,6 +79,8 @@ pub struct Measures {
 struct Raw<'a> {
     client: ClientAddress,
     agent: UserAgent<'a>,
+    hints: ClientHints<'a>,
+    traits: HeaderTraits,
     event_id: Option<Identifying<'a>>,
     visit_id: Option<Identifying<'a>>,
     visit_started_at: Option<Time>,
@@ -188,6 +190,8 @@ pub fn scrub(consented: ConsentedEvent<'_>) -> Result<ScrubbedEvent<'_>, RejectC
     let raw = Raw {
         client: submission.client(),
         agent: submission.agent(),
+        hints: submission.hints(),
+        traits: submission.traits(),
         event_id: event.id,
         visit_id: event.visit_id,
         visit_started_at: event.visit_started_at,
@@ -318,6 +322,8 @@ pub struct PseudonymousEvent<'a> {
     restricted: bool,
     place: Place,
     agent: UserAgent<'a>,
+    hints: ClientHints<'a>,
+    traits: HeaderTraits,
 }
 
 impl std::fmt::Debug for PseudonymousEvent<'_> {
@@ -367,6 +373,8 @@ pub fn pseudonymise<'a>(
         restricted: false,
         place,
         agent: raw.agent,
+        hints: raw.hints,
+        traits: raw.traits,
     })
 }
 
@@ -380,6 +388,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) restricted: bool,
     pub(crate) place: Place,
     pub(crate) agent: UserAgent<'a>,
+    pub(crate) hints: ClientHints<'a>,
+    pub(crate) traits: HeaderTraits,
 }
 
 impl<'a> PseudonymousEvent<'a> {
@@ -399,7 +409,8 @@ impl<'a> PseudonymousEvent<'a> {
     }
 
     pub(crate) fn into_parts(self) -> Parts<'a> {
-        let Self { site, grant, measures, content, pseudonyms, restricted, place, agent } = self;
-        Parts { site, grant, measures, content, pseudonyms, restricted, place, agent }
+        let Self { site, grant, measures, content, pseudonyms, restricted, place, agent, hints, traits } =
+            self;
+        Parts { site, grant, measures, content, pseudonyms, restricted, place, agent, hints, traits }
     }
 }

@@ -13,7 +13,9 @@
 //! "macOS"; brands and models that only stand for "unknown" are empty.
 
 mod device;
+mod hints;
 mod rules;
+mod system;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +25,9 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 
 use super::bot::Bots;
+use crate::accept::ClientHints;
+use crate::beacon::Size;
+
 pub use rules::{Parsed, Rules, RulesError, TEXT_BYTES_MAX};
 
 /// Longest name that is passed on, in bytes.
@@ -86,6 +91,26 @@ pub struct Agent {
     pub bot: bool,
 }
 
+/// Widest screen of an iPad in CSS pixels, held upright as it is always given (Apple's table of devices: 1032).
+const IPAD_WIDTH_MAX: u32 = 1100;
+
+impl Agent {
+    /// The same, once the screen is known: an iPad says that it is a Mac, and no Mac's screen is higher than wide.
+    pub fn on(self: Arc<Self>, screen: Size) -> Arc<Self> {
+        let upright = screen.w > 0 && screen.w < screen.h && screen.w <= IPAD_WIDTH_MAX;
+        if !(upright
+            && *self.os == *"macOS"
+            && *self.vendor == *"Apple"
+            && self.browser.starts_with("Safari"))
+        {
+            return self;
+        }
+        let Self { browser, browser_major, vendor, bot, .. } = Self::clone(&self);
+        let (os, model) = ("iPadOS".into(), "iPad".into());
+        Arc::new(Self { browser, browser_major, vendor, bot, os, os_major: 0, device: Device::Tablet, model })
+    }
+}
+
 /// Turns User-Agent strings into [`Agent`]s.
 pub struct Agents {
     rules: Rules,
@@ -116,15 +141,23 @@ impl Agents {
         Self { bots: Some(bots), ..self }
     }
 
-    /// What `ua` says; only its first [`TEXT_BYTES_MAX`] bytes count.
-    pub fn classify(&self, ua: &str) -> Arc<Agent> {
+    /// What `ua` and the hints beside it say; only the first [`TEXT_BYTES_MAX`] bytes of `ua` count.
+    pub fn classify(&self, ua: &str, hints: &ClientHints<'_>) -> Arc<Agent> {
         let ua = &ua[..ua.floor_char_boundary(TEXT_BYTES_MAX)];
-        let [high, low] = self.hash_keys.each_ref().map(|key| u128::from(key.hash_one(ua)));
+        let hinted = !hints.is_empty();
+        let hash =
+            |key: &RandomState| if hinted { key.hash_one((ua, hints.all())) } else { key.hash_one(ua) };
+        let [high, low] = self.hash_keys.each_ref().map(|key| u128::from(hash(key)));
         let key = high << 64 | low;
         if let Some(agent) = self.cache.get(&key) {
             return agent;
         }
-        let agent = Arc::new(self.classify_uncached(ua));
+        let mut agent = self.classify_uncached(&hints::thaw(ua, hints));
+        agent.bot = self.bots.as_ref().is_some_and(|bots| bots.says(ua));
+        if hinted {
+            hints::apply(&mut agent, hints);
+        }
+        let agent = Arc::new(agent);
         self.cache.insert(key, Arc::clone(&agent));
         agent
     }
@@ -134,19 +167,37 @@ impl Agents {
         let [browser, browser_major] = parsed.browser.unwrap_or_default();
         let [os, os_major] = parsed.os.unwrap_or_default();
         let [family, vendor, model] = parsed.device.unwrap_or_default();
+        let (os, os_major) = system::of(ua, &os, &os_major);
         let device = self.signs.classify(ua, &os, &family);
+        let (browser, browser_major) = behind_standard(ua, &browser, &browser_major);
         let (vendor, model) = (vendor_name(&vendor), model_name(&vendor, &model));
         Agent {
-            browser: name_or(browser_name(&browser), UNKNOWN),
-            browser_major: major(&browser_major),
+            browser: name_or(browser_name(browser), UNKNOWN),
+            browser_major: major(browser_major),
             os: name_or(os_name(&os), UNKNOWN),
-            os_major: major(&os_major),
+            os_major: major(os_major),
             device,
             vendor: name_or(vendor, ""),
             model: name_or(model, ""),
-            bot: self.bots.as_ref().is_some_and(|bots| bots.says(ua)),
+            bot: false,
         }
     }
+}
+
+/// A television names the standard that it speaks (HbbTV) beside the browser that it has.
+fn behind_standard<'a>(ua: &'a str, browser: &'a str, version: &'a str) -> (&'a str, &'a str) {
+    if browser != "HbbTV" {
+        return (browser, version);
+    }
+    let found = [
+        ("OPR/", "Opera"),
+        ("Opera/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Chr0me/", "Chrome"),
+    ];
+    let after = |(sign, name): (&str, &'a str)| Some((name, &ua[ua.find(sign)? + sign.len()..]));
+    found.into_iter().find_map(after).unwrap_or((browser, version))
 }
 
 /// The leading number of a version; 0 where there is none or it does not fit.

@@ -13,21 +13,12 @@
 
 mod words;
 
+pub use crate::accept::HeaderTraits;
+
 use super::agent::{Rules, RulesError, TEXT_BYTES_MAX};
 
 /// From this version on Chromium sends `Sec-CH-UA` over every secure connection (Chrome 89, with a margin).
 const HINTS_SINCE_CHROME: u16 = 90;
-
-/// Of the request's headers, those that browsers send by themselves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HeaderTraits {
-    /// `Accept-Language` is there.
-    pub accept_language: bool,
-    /// `Sec-CH-UA` is there.
-    pub client_hints: bool,
-    /// `Sec-Fetch-Site` or one of its kin is there.
-    pub fetch_metadata: bool,
-}
 
 /// Why the patterns cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -145,9 +136,11 @@ pub fn is_incoherent(ua: &str, traits: &HeaderTraits) -> bool {
     if !ua.starts_with("Mozilla/5.0 (") {
         return false;
     }
-    // Every browser says its languages; scripts and headless browsers that borrow its name do not.
+    // Every browser says its languages; scripts and headless browsers that borrow its name do not. What says nothing of
+    // itself at all may be a server that passes a visitor's User-Agent on, but for a Chromium, which is what scripts borrow.
     if !traits.accept_language {
-        return true;
+        let says_more = traits.fetch_metadata || traits.client_hints;
+        return says_more || plain_chrome(ua).is_some_and(|major| major >= HINTS_SINCE_CHROME);
     }
     // Hints and metadata come over secure connections alone, so metadata without hints is another browser.
     if traits.fetch_metadata && !traits.client_hints {
@@ -226,7 +219,9 @@ mod tests {
         let webview = "Mozilla/5.0 (Linux; Android 13; Pixel 7; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/126.0.0.0 Mobile Safari/537.36";
         let old = CHROME.replace("126", "80");
         assert!(is_incoherent(CHROME, &traits(false, true, true)), "no language");
-        assert!(is_incoherent(FIREFOX, &traits(false, false, false)), "no language");
+        assert!(is_incoherent(CHROME, &traits(false, false, false)), "nothing at all");
+        assert!(is_incoherent(FIREFOX, &traits(false, false, true)), "no language");
+        assert!(!is_incoherent(FIREFOX, &traits(false, false, false)), "a server that passes it on");
         assert!(is_incoherent(CHROME, &traits(true, false, true)), "secure, and no hints");
         assert!(is_incoherent(FIREFOX, &traits(true, true, true)), "hints of another browser");
         assert!(!is_incoherent(CHROME, &traits(true, true, true)));

@@ -20,10 +20,11 @@ use channel::spam::SpamDomains;
 
 /// Makes the storable row of an event.
 pub fn enrich<'a>(event: PseudonymousEvent<'a>, agents: &Agents, spam: &SpamDomains) -> EventRow<'a> {
-    let Parts { site, grant, measures, mut content, pseudonyms, restricted, place, agent } =
+    let Parts { site, grant, measures, mut content, pseudonyms, restricted, place, agent, hints, traits } =
         event.into_parts();
     let Measures { kind, ts_ms, screen, viewport, engaged_ms, scroll_pct, vitals } = measures;
-    let agent = agents.classify(agent.expose());
+    let incoherent = bot::is_incoherent(agent.expose(), &traits);
+    let agent = agents.classify(agent.expose(), &hints).on(screen);
     // Spam comes from nowhere: its host is kept in no column.
     if spam.contains(&content.referrer_host) {
         content.referrer_host = Cow::Borrowed("");
@@ -43,7 +44,7 @@ pub fn enrich<'a>(event: PseudonymousEvent<'a>, agents: &Agents, spam: &SpamDoma
         policy_version: Cow::Borrowed(site.consent.policy_version()),
         // An objection by header outlasts a restriction that is lifted again.
         no_share: if grant.no_share { 1 } else { 2 * u8::from(restricted) },
-        bot: u8::from(agent.bot || place.is_datacenter),
+        bot: u8::from(agent.bot || place.is_datacenter || incoherent),
         retention_days: site.retention_days,
         entry_source,
         channel: Cow::Borrowed(channel),

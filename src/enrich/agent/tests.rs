@@ -32,6 +32,13 @@ const RULES: &str = r#"{
   ]
 }"#;
 
+impl Agents {
+    /// Without hints.
+    fn plain(&self, ua: &str) -> Arc<Agent> {
+        self.classify(ua, &ClientHints::default())
+    }
+}
+
 fn agents() -> Agents {
     Agents::from_json(RULES, 100).expect("the rules are valid")
 }
@@ -39,7 +46,7 @@ fn agents() -> Agents {
 type Summary = (String, u16, String, u16, &'static str, String, String);
 
 fn summary(ua: &str) -> Summary {
-    let agent = agents().classify(ua);
+    let agent = agents().plain(ua);
     (
         agent.browser.to_string(),
         agent.browser_major,
@@ -114,7 +121,7 @@ fn everyday_agents() {
 
 #[test]
 fn page_inside_an_application_is_a_webview() {
-    let agent = agents().classify(
+    let agent = agents().plain(
         "Mozilla/5.0 (Linux; Android 14; Pixel 8; wv) Version/4.0 Chrome/120.0.0.0 Mobile Safari/537.36",
     );
     assert_eq!((&*agent.browser, &*agent.model), ("Chrome WebView", "Pixel 8"));
@@ -158,7 +165,7 @@ fn devices_by_their_signs() {
         ("curl/8.4.0", "other"),
         ("", "other"),
     ] {
-        assert_eq!(agents().classify(ua).device.as_str(), device, "{ua}");
+        assert_eq!(agents().plain(ua).device.as_str(), device, "{ua}");
     }
 }
 
@@ -175,14 +182,14 @@ fn templates_take_groups() {
 #[test]
 fn what_a_client_makes_up_is_no_name() {
     let long = format!("{}/12 CFNetwork/1410.0.3 Darwin/22.6.0", "n".repeat(NAME_BYTES_MAX + 1));
-    assert_eq!(&*agents().classify(&long).browser, "Other");
+    assert_eq!(&*agents().plain(&long).browser, "Other");
     for name in ["john@example.com", "4111111111111111", "612 345 678", "a<script>", "x%40y", "naïve"] {
-        let agent = agents().classify(&format!("{name}/12 CFNetwork/1410.0.3 Darwin/22.6.0"));
+        let agent = agents().plain(&format!("{name}/12 CFNetwork/1410.0.3 Darwin/22.6.0"));
         assert_eq!(&*agent.browser, "Other", "{name}");
-        let agent = agents().classify(&format!("Mozilla/5.0 (Linux; Android 13; Pixel {name})"));
+        let agent = agents().plain(&format!("Mozilla/5.0 (Linux; Android 13; Pixel {name})"));
         assert_eq!(&*agent.model, "", "{name}");
     }
-    let agent = agents().classify("Overcast/12 CFNetwork/1410.0.3 Darwin/22.6.0");
+    let agent = agents().plain("Overcast/12 CFNetwork/1410.0.3 Darwin/22.6.0");
     assert_eq!((&*agent.browser, agent.browser_major), ("Overcast", 12));
 }
 
@@ -191,8 +198,8 @@ fn only_the_first_bytes_count() {
     let start = format!("Mozilla/5.0 {}", "x".repeat(TEXT_BYTES_MAX));
     let agents = agents();
     assert!(Arc::ptr_eq(
-        &agents.classify(&format!("{start} Chrome/1.0")),
-        &agents.classify(&format!("{start} Firefox/9.0"))
+        &agents.plain(&format!("{start} Chrome/1.0")),
+        &agents.plain(&format!("{start} Firefox/9.0"))
     ));
 }
 
@@ -214,7 +221,7 @@ fn broken_rules_are_refused() {
 fn cache_stays_within_its_bound() {
     let agents = Agents::from_json(RULES, 50).unwrap();
     for number in 0..1000 {
-        agents.classify(&format!("agent {number}"));
+        agents.plain(&format!("agent {number}"));
     }
     assert!(agents.cache.len() <= 50);
 }

@@ -1,0 +1,105 @@
+//! The operating system where uap-core's rules do not know it, know it by a part of its name, or where the number is
+//! frozen in every browser's User-Agent and no fact.
+
+use super::UNKNOWN;
+
+/// What an operating system writes into a User-Agent by which uap-core does not find it, most particular first: where one
+/// of the texts is there, in any case, it is this system. Names are those of the systems' own documentation.
+const SIGNS: [(&[&str], &str); 22] = [
+    (&["chromebook", "cros "], "Chrome OS"),
+    (&["yunos", "aliyunos"], "Android"),
+    (&["andr0id", "diordna", "android sdk", "android 1", "android_", "remixos"], "Android"),
+    (
+        &[
+            "windows ce",
+            "windows mobile",
+            "pocket pc",
+            "iemobile",
+            "wpdesktop",
+            "windows phone",
+            "zunehd",
+            "zune hd",
+        ],
+        "Windows Phone",
+    ),
+    (&["; arm; trident/", "nt 6.2; arm;", "nt 6.3; arm;"], "Windows Phone"),
+    (&["hpwos", "webos/", "palmsource", "palmos"], "webOS mobile"),
+    (&["whaleos", "whale os"], "Whale OS"),
+    (&["vizios"], "ViziOS"),
+    (&["rokubrowser", "roku/dvp", "roku os"], "Roku"),
+    (&["kreatv", "google fiber", "youview", "linux mips", "sraf/"], "Linux"),
+    (&["nokia808", "symbian", "symbos", "series60", "series40"], "Symbian OS"),
+    (&["watchos", "apple watch"], "watchOS"),
+    (&["iphone", "ipad", "ipod", "(iph", "/ios", "(ios", " ios", "apple-ios"], "iOS"),
+    (
+        &[
+            "macos",
+            "mac os",
+            "osx/",
+            "os=mac",
+            "macbook",
+            "imac",
+            "apple-darwin",
+            "netnewswire/",
+            "doughnut/",
+        ],
+        "Mac OS X",
+    ),
+    (&["android", "aftm", "amazon;aft"], "Android"),
+    (&["win10", "windows", "cygwin", "microsoft-", " win "], "Windows"),
+    (
+        &["midp", "cldc", "j2me", "java platform", "threadx", "mocor/", "maui ", "obigo", "up.browser"],
+        "Java ME",
+    ),
+    (&["brew"], "BREW"),
+    (&["haiku", "beos"], "BeOS"),
+    (&["openvms"], "OpenVMS"),
+    (&["playstation"], "PlayStation"),
+    (&["x11", "linux"], "Linux"),
+];
+
+/// Systems that uap-core names by a part of what they are: then a sign of a more particular one counts.
+const COARSE: [&str; 5] = [UNKNOWN, "", "Linux", "Windows", "Android"];
+
+/// The system and its version: uap-core's, or what the signs say, without numbers that are frozen.
+pub(super) fn of<'a>(ua: &str, os: &'a str, version: &'a str) -> (std::borrow::Cow<'a, str>, &'a str) {
+    let known = || {
+        let small = ua.to_ascii_lowercase();
+        SIGNS.iter().find(|(signs, _)| signs.iter().any(|sign| small.contains(sign))).map(|(_, name)| *name)
+    };
+    if COARSE.contains(&os)
+        && let Some(found) = known()
+    {
+        // Of what uap-core knows, a sign may say it finer, and never that it is another family.
+        let finer = match os {
+            "Linux" => !matches!(found, "Linux" | "iOS" | "Mac OS X" | "Windows" | "watchOS"),
+            "Windows" => found == "Windows Phone",
+            "Android" => found == "Chrome OS",
+            _ => true,
+        };
+        if finer {
+            return (std::borrow::Cow::Borrowed(found), "");
+        }
+    }
+    // An iPad from iPadOS 13 on that says so; a Mac's own network library names the processor.
+    if os == "iOS" && ua.contains("iPad") && version.parse::<u16>().is_ok_and(|major| major >= 13) {
+        return ("iPadOS".into(), version);
+    }
+    if os == "iOS"
+        && ua.contains("Darwin/")
+        && (ua.contains("(x86_64)") || ua.starts_with("SafariViewService/"))
+    {
+        return ("Mac OS X".into(), "");
+    }
+    (os.into(), if is_frozen(ua, os, version) { "" } else { version })
+}
+
+/// Numbers that every browser of a kind sends, whatever runs: macOS is 10.15.7 in all browsers since 2020, Android is 10
+/// on a device called K in Chrome since 2023 (User-Agent reduction). Windows NT 10.0 is 10 or 11, and is kept as 10.
+fn is_frozen(ua: &str, os: &str, version: &str) -> bool {
+    match os {
+        "Mac OS X" => version == "10" && (ua.contains("10_15") || ua.contains("10.15")),
+        "Android" => version == "10" && ua.contains("Android 10; K)"),
+        _ => false,
+    }
+}
