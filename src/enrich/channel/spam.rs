@@ -14,45 +14,16 @@ use aho_corasick::AhoCorasick;
 /// Largest list, in bytes: about a million domains.
 pub const LIST_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// What the name in front of the public suffix has in it, in the families' many domains.
-const FAMILIES: [&str; 37] = [
-    "semalt",
-    "buttons-for-",
-    "share-button",
-    "sharebutton",
-    "social-button",
-    "socialbutton",
-    "floating-share",
-    "law-enforcement",
-    "cookie-law-",
-    "bottraffic",
-    "trafficbot",
-    "traffic-bot",
-    "trafficmonetiz",
-    "free-traffic",
-    "traffic2cash",
-    "traffic2money",
-    "xtrafficplus",
-    "webmonetizer",
-    "monetizationking",
-    "darodar",
-    "ilovevitaly",
-    "iloveitaly",
-    "blackhatworth",
-    "hulfingtonpost",
-    "ranksonic",
-    "best-seo-",
-    "100dollars-seo",
-    "autoseo-",
-    "seo-platform",
-    "seo-services-",
-    "seo-2-",
-    "success-seo",
-    "referralspam",
-    "referral-spam",
-    "hydraruzx",
-    "4webmasters",
-    "kambasoft",
+/// What the name in front of the public suffix has in it, in the families' many domains; long enough that no honest
+/// site has it too.
+#[rustfmt::skip]
+const FAMILIES: &[&str] = &[
+    "semalt", "buttons-for-website", "buttons-for-your-website", "simple-share-button", "free-share-button",
+    "free-social-button", "floating-share-button", "law-enforcement-bot", "law-enforcement-check", "cookie-law-enforcement",
+    "bottraffic", "trafficbot", "traffic-bot", "trafficmonetiz", "get-free-traffic", "traffic2cash", "traffic2money",
+    "xtrafficplus", "webmonetizer", "monetizationking", "darodar", "ilovevitaly", "iloveitaly", "blackhatworth",
+    "hulfingtonpost", "ranksonic", "best-seo-offer", "best-seo-solution", "best-seo-report", "best-seo-software",
+    "100dollars-seo", "autoseo-", "success-seo", "stopreferralspam", "hydraruzx", "4webmasters", "kambasoft",
 ];
 
 static FAMILY: LazyLock<AhoCorasick> =
