@@ -14,9 +14,14 @@ const CORPUS: &str = "../shared/corpora/ua/matomo_stratified_2500.jsonl";
 fn os_family(os: &str) -> &str {
     match os {
         "Android" | "Fire OS" | "HarmonyOS" | "Wear OS" | "Android TV" | "YunOS" => "Android",
-        "iOS" | "iPadOS" | "tvOS" | "watchOS" | "ATV OS X" => "iOS",
+        "iOS" | "iPadOS" | "tvOS" | "watchOS" | "WatchOS" | "ATV OS X" => "iOS",
         "macOS" => "Mac",
         "Windows Phone" | "Windows Mobile" | "Windows CE" => "Windows Mobile",
+        "BeOS" | "Haiku OS" => "BeOS",
+        "PlayStation" => "Gaming Console",
+        "PlayStation Portable" => "Mobile Gaming Console",
+        "Roku" | "ViziOS" => "GNU/Linux",
+        "Whale OS" | "Orsay" => "Other Smart TV",
         "Windows" => "Windows",
         "Chrome OS" | "ChromeOS" => "Chrome OS",
         "BlackBerry OS" | "BlackBerry Tablet OS" | "BlackBerry" => "BlackBerry",
@@ -25,7 +30,7 @@ fn os_family(os: &str) -> &str {
         "Java ME" | "MTK" | "Brew MP" => "Real-time OS",
         "BREW" | "Brew" => "Brew",
         "FreeBSD" | "OpenBSD" | "NetBSD" | "Solaris" | "AIX" => "Unix",
-        "Bada" | "MeeGo" | "Maemo" | "webOS mobile" | "Sailfish OS" => "Other Mobile",
+        "Bada" | "MeeGo" | "Maemo" | "webOS mobile" | "webOS" | "Tizen" | "Sailfish OS" => "Other Mobile",
         other if is_linux(other) => "GNU/Linux",
         other => other,
     }
@@ -59,23 +64,28 @@ fn is_linux(os: &str) -> bool {
     LINUX.contains(&os)
 }
 
-/// The corpus says which browser's engine family it is.
-fn browser_family(browser: &str) -> &str {
+/// The corpus names the family of a browser by its engine. A name that is a family's own counts as that; any other counts
+/// as the family of the engine that the text names.
+fn browser_family<'a>(browser: &'a str, ua: &str) -> &'a str {
     match browser {
-        "IE" => "Internet Explorer",
+        // Edge among them, on whatever engine.
+        "IE" | "Internet Explorer" | "Edge" => "Internet Explorer",
         "Opera Mini" | "Opera" | "Opera GX" | "Opera Neon" | "Opera Touch" => "Opera",
-        "Firefox" | "Pale Moon" | "Waterfox" | "SeaMonkey" | "Iceweasel" | "Firefox Focus"
-        | "Firefox Klar" => "Firefox",
+        "Firefox" => "Firefox",
         "Safari" | "Safari WebView" => "Safari",
-        "Baidu Browser" | "Baidu" | "Baidu Explorer" | "Baidu Box App" => "Baidu",
+        "Chrome" | "Chromium" | "Chrome WebView" => "Chrome",
+        "Android Browser" | "Konqueror" | "Nokia Browser" => browser,
         "NetFront" | "NetFront NX" | "NetFrontLifeBrowser" => "NetFront",
-        "Nokia Browser" | "Nokia OSS Browser" | "Nokia" | "Nokia Services (WAP) Browser" => "Nokia Browser",
+        "Baidu Browser" | "Baidu" | "Baidu Explorer" | "Baidu Box App" => "Baidu",
+        "Nokia OSS Browser" | "Nokia" | "Nokia Services (WAP) Browser" | "Ovi Browser" => "Nokia Browser",
         "BlackBerry WebKit" | "BlackBerry" => "BlackBerry Browser",
-        "Chrome" | "Chromium" | "Chrome WebView" | "HeadlessChrome" | "Edge" | "Samsung Internet"
-        | "Yandex Browser" | "Vivaldi" | "Brave" | "Iron" | "Coc Coc" | "QQ Browser" | "UC Browser"
-        | "MiuiBrowser" | "Whale" | "Amazon Silk" | "DuckDuckGo" | "Puffin" | "Sogou Explorer"
-        | "360 Browser" | "Maxthon" | "Huawei Browser" | "HuaweiBrowser" | "Vivo Browser"
-        | "HeyTap Browser" | "Ecosia" => "Chrome",
+        "" | "Other" => "",
+        _ if ua.contains("Trident/") || ua.contains("MSIE ") => "Internet Explorer",
+        _ if ua.contains("OPR/") || ua.contains("Presto/") => "Opera",
+        _ if ua.contains("Chrome/") || ua.contains("Chr0me/") || ua.contains("CriOS/") => "Chrome",
+        _ if ua.contains("Gecko/") => "Firefox",
+        _ if ua.contains("Android") && ua.contains("Version/") => "Android Browser",
+        _ if ua.contains("Safari/") => "Safari",
         other => other,
     }
 }
@@ -147,8 +157,8 @@ fn browsers_systems_and_devices_are_told() {
         };
         if !matches!(field("browser_family"), "" | "Unknown") {
             let bare_name =
-                browser_family(browser_alone.trim_end_matches(" Mobile").trim_end_matches(" iOS"));
-            judge(0, field("browser_family"), browser_family(&ours.0), bare_name);
+                browser_family(browser_alone.trim_end_matches(" Mobile").trim_end_matches(" iOS"), ua);
+            judge(0, field("browser_family"), browser_family(&ours.0, ua), bare_name);
         }
         if !matches!(field("os_family"), "" | "Unknown") {
             let bare_name = if os_alone == "Mac OS X" { "macOS" } else { &os_alone };
@@ -178,7 +188,7 @@ fn browsers_systems_and_devices_are_told() {
 }
 
 /// What was reached when this was written, less a margin for new versions of the rules.
-const LEAST_PCT: [f64; 3] = [50.0, 50.0, 50.0];
+const LEAST_PCT: [f64; 3] = [93.0, 94.5, 83.0];
 
 fn classify(agents: &Agents, ua: &str, hints: &ClientHints<'_>) -> (String, String, &'static str) {
     let agent = agents.classify(ua, hints);

@@ -184,20 +184,41 @@ impl Agents {
     }
 }
 
-/// A television names the standard that it speaks (HbbTV) beside the browser that it has.
+/// What is written behind the engine's own name and says which browser it is, where uap-core stops at the engine.
+const BEHIND_ENGINE: [(&str, &str); 8] = [
+    ("OPR/", "Opera"),
+    ("OPT/", "Opera"),
+    ("OPX/", "Opera"),
+    ("bdbrowser", "Baidu Browser"),
+    ("baidubrowser", "Baidu Browser"),
+    ("baiduboxapp", "Baidu Browser"),
+    (" T7/", "Baidu Browser"),
+    ("PicoBrowser/", "Pico Browser"),
+];
+
+/// The browser behind what stands for it: a television names the standard that it speaks (HbbTV) beside the browser that it
+/// has, and some makers write their name where uap-core does not look.
 fn behind_standard<'a>(ua: &'a str, browser: &'a str, version: &'a str) -> (&'a str, &'a str) {
-    if browser != "HbbTV" {
+    let after = |(sign, name): (&str, &'a str)| {
+        let version = ua[ua.find(sign)? + sign.len()..].trim_start_matches('/');
+        Some((name, version))
+    };
+    let engine = matches!(browser, "HbbTV" | "Android" | "Other" | "") || browser.starts_with("Chrome");
+    if !engine {
         return (browser, version);
     }
-    let found = [
-        ("OPR/", "Opera"),
-        ("Opera/", "Opera"),
-        ("Firefox/", "Firefox"),
-        ("Chrome/", "Chrome"),
-        ("Chr0me/", "Chrome"),
-    ];
-    let after = |(sign, name): (&str, &'a str)| Some((name, &ua[ua.find(sign)? + sign.len()..]));
-    found.into_iter().find_map(after).unwrap_or((browser, version))
+    let own = BEHIND_ENGINE.into_iter().find_map(after);
+    let of_tv = || {
+        const TV: [(&str, &str); 5] = [
+            ("Opera/", "Opera"),
+            ("Firefox/", "Firefox"),
+            ("Chrome/", "Chrome"),
+            ("Chr0me/", "Chrome"),
+            ("Chromium/", "Chrome"),
+        ];
+        if matches!(browser, "HbbTV" | "Other" | "") { TV.into_iter().find_map(after) } else { None }
+    };
+    own.or_else(of_tv).unwrap_or((browser, version))
 }
 
 /// The leading number of a version; 0 where there is none or it does not fit.
@@ -236,6 +257,8 @@ fn browser_name(family: &str) -> &str {
 fn os_name(family: &str) -> &str {
     match family {
         "Mac OS X" | "Mac OS" => "macOS",
+        "Web0S" | "WebOS" => "webOS",
+        "WatchOS" => "watchOS",
         _ => family,
     }
 }

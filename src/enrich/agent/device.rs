@@ -43,6 +43,34 @@ const SIGNS: &[(&str, Sign, At)] = &[
     ("qtcarbrowser", Sign::Other, At::Any),
     ("tesla", Sign::Other, At::Word),
     ("oculus", Sign::Other, At::Start),
+    ("quest", Sign::Other, At::Word),
+    ("pico", Sign::Other, At::Word),
+    ("picobrowser", Sign::Other, At::Start),
+    ("vr safari", Sign::Other, At::Any),
+    ("moto 360", Sign::Other, At::Start),
+    ("glass", Sign::Other, At::Word),
+    ("odroid", Sign::Other, At::Start),
+    ("sonos", Sign::Other, At::Start),
+    ("alexamediaplayer", Sign::Other, At::Start),
+    ("polestar", Sign::Other, At::Start),
+    ("portalgo", Sign::Other, At::Start),
+    ("aloha browser tv", Sign::Tv, At::Start),
+    ("kreatv", Sign::Tv, At::Start),
+    (", wired)", Sign::Tv, At::Any),
+    (",wired)", Sign::Tv, At::Any),
+    ("astro;", Sign::Tv, At::Start),
+    ("kstb", Sign::Tv, At::Start),
+    ("tdtv", Sign::Tv, At::Start),
+    ("tvblack", Sign::Tv, At::Any),
+    ("vizios", Sign::Tv, At::Any),
+    ("whaleos", Sign::Tv, At::Any),
+    ("gamepad", Sign::Console, At::Start),
+    ("retroid", Sign::Console, At::Start),
+    ("rg353", Sign::Console, At::Start),
+    ("arm; trident", Sign::Tablet, At::Any),
+    ("nt 6.2; arm", Sign::Tablet, At::Any),
+    ("nt 6.3; arm", Sign::Tablet, At::Any),
+    ("windows nt 6.2; arm", Sign::Tablet, At::Any),
     ("playstation", Sign::Console, At::Any),
     ("psp (", Sign::Console, At::Start),
     ("xbox", Sign::Console, At::Start),
@@ -269,10 +297,15 @@ impl Signs {
         if has(Sign::Tv) {
             return Device::Tv;
         }
-        if ua.contains("Chromebook") {
+        // Android on a computer.
+        if ["Chromebook", "WayDroid", "VirtualBox", "Inspiron", "TravelMate", "; NUC", "RemixOS"]
+            .iter()
+            .any(|sign| ua.contains(sign))
+        {
             return Device::Desktop;
         }
-        if has(Sign::Tablet) && !(os == "Windows" || os == "Mac OS X") {
+        let is_computer = os == "Windows" && !ua.contains("; ARM;") || os == "Mac OS X";
+        if has(Sign::Tablet) && !is_computer {
             return Device::Tablet;
         }
         // A Mac's own network library calls itself Darwin as an iPhone's does, and names the processor.
@@ -288,6 +321,11 @@ impl Signs {
         match os {
             // Browsers leave "Mobile" out on tablets; programs that are no browsers never say it.
             "Android" if ua.starts_with("Mozilla/") => Device::Tablet,
+            "iPadOS" => Device::Tablet,
+            "watchOS" => Device::Other,
+            "Java ME" | "Series 40" | "BREW" | "webOS mobile" => Device::Mobile,
+            "Roku" | "ViziOS" | "Whale OS" | "Orsay" | "webOS" | "Web0S" => Device::Tv,
+            "PlayStation" => Device::Console,
             "Android" | "Windows Phone" | "BlackBerry OS" | "Symbian OS" | "Firefox OS" | "HarmonyOS" => {
                 Device::Mobile
             }

@@ -5,7 +5,7 @@ use super::UNKNOWN;
 
 /// What an operating system writes into a User-Agent by which uap-core does not find it, most particular first: where one
 /// of the texts is there, in any case, it is this system. Names are those of the systems' own documentation.
-const SIGNS: [(&[&str], &str); 22] = [
+const SIGNS: [(&[&str], &str); 25] = [
     (&["chromebook", "cros "], "Chrome OS"),
     (&["yunos", "aliyunos"], "Android"),
     (&["andr0id", "diordna", "android sdk", "android 1", "android_", "remixos"], "Android"),
@@ -45,8 +45,10 @@ const SIGNS: [(&[&str], &str); 22] = [
         ],
         "Mac OS X",
     ),
-    (&["android", "aftm", "amazon;aft"], "Android"),
+    (&["android", "amazon;aft", "smarttv_aft", "googletv"], "Android"),
     (&["win10", "windows", "cygwin", "microsoft-", " win "], "Windows"),
+    (&["nokia"], "Series 40"),
+    (&["smarthub", "maple2"], "Orsay"),
     (
         &["midp", "cldc", "j2me", "java platform", "threadx", "mocor/", "maui ", "obigo", "up.browser"],
         "Java ME",
@@ -54,6 +56,7 @@ const SIGNS: [(&[&str], &str); 22] = [
     (&["brew"], "BREW"),
     (&["haiku", "beos"], "BeOS"),
     (&["openvms"], "OpenVMS"),
+    (&["playstation portable", "playstation vita", "psp ("], "PlayStation Portable"),
     (&["playstation"], "PlayStation"),
     (&["x11", "linux"], "Linux"),
 ];
@@ -73,7 +76,7 @@ pub(super) fn of<'a>(ua: &str, os: &'a str, version: &'a str) -> (std::borrow::C
         // Of what uap-core knows, a sign may say it finer, and never that it is another family.
         let finer = match os {
             "Linux" => !matches!(found, "Linux" | "iOS" | "Mac OS X" | "Windows" | "watchOS"),
-            "Windows" => found == "Windows Phone",
+            "Windows" => matches!(found, "Windows Phone" | "webOS mobile"),
             "Android" => found == "Chrome OS",
             _ => true,
         };

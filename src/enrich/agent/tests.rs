@@ -77,7 +77,7 @@ fn everyday_agents() {
     expect(
         "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Mobile Safari/537.36",
         ("Chrome", 120),
-        ("Android", 10),
+        ("Android", 0),
         "mobile",
         ("", ""),
     );
@@ -99,14 +99,14 @@ fn everyday_agents() {
     expect(
         "Mozilla/5.0 (iPad; CPU OS 16_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/119.0 Mobile/15E148",
         ("Chrome", 119),
-        ("iOS", 16),
+        ("iPadOS", 16),
         "tablet",
         ("Apple", "iPad"),
     );
     expect(
         "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.1 Safari/605.1.15",
         ("Safari", 17),
-        ("macOS", 10),
+        ("macOS", 0),
         "desktop",
         ("Apple", "Mac"),
     );
