@@ -28,6 +28,9 @@ pub struct SiteFile {
     /// Events of crawlers, monitors and other programs: `mark` (kept, in no report) or `drop`.
     #[serde(default)]
     pub bots: BotRule,
+    /// How exactly a row says when it happened: `millisecond`, `second`, `minute` or `hour`.
+    #[serde(default)]
+    pub ts_precision: TsPrecision,
     /// Custom properties that are kept; absent: all, scrubbed.
     pub props: Option<Vec<String>>,
     /// Rows are deleted after this many days.
@@ -48,6 +51,45 @@ pub struct SiteFile {
     /// How consent is learnt.
     #[serde(default)]
     pub consent: RulesFile,
+}
+
+/// How exactly a row says when it happened. A coarser time tells less of what one visitor did; lengths of visits are kept as
+/// they are, for they come from `engaged_ms`, and events of one moment are told apart by their ids alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TsPrecision {
+    /// As it was sent.
+    #[default]
+    Millisecond,
+    /// Cut to the second.
+    Second,
+    /// Cut to the minute.
+    Minute,
+    /// Cut to the hour; visits without an id of the tracker's are then stitched by the hour.
+    Hour,
+}
+
+impl TsPrecision {
+    /// Cuts a time in milliseconds since 1970.
+    pub fn cut(self, ts_ms: i64) -> i64 {
+        let unit_ms = match self {
+            Self::Millisecond => return ts_ms,
+            Self::Second => 1_000,
+            Self::Minute => crate::clock::MINUTE_MS,
+            Self::Hour => crate::clock::HOUR_MS,
+        };
+        ts_ms - ts_ms.rem_euclid(unit_ms)
+    }
+
+    /// As the end of "the time to the ...".
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Millisecond => "millisecond",
+            Self::Second => "second",
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+        }
+    }
 }
 
 /// What becomes of events that a program sent.
@@ -104,6 +146,7 @@ impl SiteFile {
             query_params: default_query_params(),
             internal_hosts: Vec::new(),
             bots: BotRule::default(),
+            ts_precision: TsPrecision::default(),
             props: None,
             retention_days: default_retention_days(),
             rollup_retention_days: default_rollup_retention_days(),
@@ -126,6 +169,8 @@ pub struct Site {
     pub internal_hosts: InternalHosts,
     /// What becomes of programs' events.
     pub bots: BotRule,
+    /// How exactly rows say when.
+    pub ts_precision: TsPrecision,
     /// Names of the properties that are kept; `None`: all.
     pub props: Option<HashSet<String>>,
     /// Days that a row is kept.
@@ -180,6 +225,7 @@ impl Site {
             query_params: QueryAllowList::new(&written.query_params),
             internal_hosts,
             bots: written.bots,
+            ts_precision: written.ts_precision,
             props: written.props.map(|names| names.into_iter().collect()),
             retention_days: written.retention_days,
             rollup_retention_days: written.rollup_retention_days,
@@ -195,11 +241,12 @@ impl Site {
     /// What the site's configuration means, in one line.
     pub fn summary(&self) -> String {
         format!(
-            "Site {}: {}; rows are kept {} days, roll-ups {}; events of programs are {}.",
+            "Site {}: {}; rows are kept {} days, roll-ups {}, times to the {}; events of programs are {}.",
             self.id,
             self.consent,
             self.retention_days,
             self.rollup_retention_days,
+            self.ts_precision.word(),
             self.bots.words()
         )
     }
@@ -317,6 +364,15 @@ mod tests {
         let mut written = SiteFile::demo();
         written.origins = origins.iter().map(|&origin| origin.to_owned()).collect();
         Site::resolve(written).unwrap()
+    }
+
+    #[test]
+    fn times_are_cut_and_never_moved_on() {
+        let ts_ms = 1_763_848_799_123;
+        let cut = [TsPrecision::Millisecond, TsPrecision::Second, TsPrecision::Minute, TsPrecision::Hour];
+        let cut = cut.map(|precision| ts_ms - precision.cut(ts_ms));
+        assert_eq!(cut, [0, 123, 59_123, 3_599_123]);
+        assert_eq!(TsPrecision::Hour.cut(-1), -3_600_000);
     }
 
     #[test]

@@ -1,4 +1,12 @@
 //! The times of the wire, and the one rule by which a wrong client clock is put right.
+//!
+//! A client says when it sent (`sent_at`) by the clock that it also wrote `ts` with. The difference to our clock is how far
+//! that clock is off, and the time that the request was on its way, together; no single request can tell one from the
+//! other. Hardly any request takes more than ten seconds, and hardly any clock that a network sets is off by more: so up to
+//! ten seconds the difference is taken for delay and nothing is corrected, above it is taken for the clock and corrected
+//! whole. The error is then at most ten seconds of an uncorrected clock, or the delay of this one request, by which a
+//! corrected event seems later than it was. Lengths do not suffer: `engaged_ms` comes from the browser's own stopwatch, and
+//! all events of one request are moved by the same amount.
 
 use crate::clock::{DAY_MS, MINUTE_MS};
 

@@ -19,8 +19,10 @@ mod system;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use quick_cache::sync::Cache;
 
@@ -70,23 +72,46 @@ impl Device {
     }
 }
 
+/// A name that rows share instead of copying it.
+pub type Name = Cow<'static, str>;
+
+/// Names that are kept for as long as the process lives; rules know fewer, and what a flood of made-up ones brings beyond
+/// this is copied. At most 40 bytes each: 160 KB.
+const NAMES_MAX: usize = 4_096;
+
+/// The one copy of a name. Not for the hot path: what comes out is kept in the cache.
+fn shared(name: &str) -> Name {
+    static NAMES: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let names = names.get_or_insert_default();
+    if let Some(&known) = names.get(name) {
+        return Cow::Borrowed(known);
+    }
+    if names.len() >= NAMES_MAX {
+        return Cow::Owned(name.to_owned());
+    }
+    let kept: &'static str = Box::leak(name.into());
+    names.insert(kept);
+    Cow::Borrowed(kept)
+}
+
 /// What is stored of a User-Agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Agent {
     /// Browser family, "Other" where it is not known.
-    pub browser: Box<str>,
+    pub browser: Name,
     /// Major version of the browser, 0 where it is not known.
     pub browser_major: u16,
     /// Operating system family, "Other" where it is not known.
-    pub os: Box<str>,
+    pub os: Name,
     /// Major version of the operating system, 0 where it is not known or not a number ("XP").
     pub os_major: u16,
     /// Class of device.
     pub device: Device,
     /// Who makes the device; empty where it is not known.
-    pub vendor: Box<str>,
+    pub vendor: Name,
     /// The device's model as its maker calls it; empty where it is not known.
-    pub model: Box<str>,
+    pub model: Name,
     /// Whether the string names a program rather than a browser.
     pub bot: bool,
 }
@@ -228,7 +253,7 @@ fn major(version: &str) -> u16 {
 }
 
 /// `name` where it can be a name, else `otherwise`.
-fn name_or(name: &str, otherwise: &str) -> Box<str> {
+fn name_or(name: &str, otherwise: &'static str) -> Name {
     let (mut run, mut digits) = (0, 0);
     let plausible = name.len() <= NAME_BYTES_MAX
         && name.bytes().all(|byte| {
@@ -238,7 +263,7 @@ fn name_or(name: &str, otherwise: &str) -> Box<str> {
             let number = run > NAME_DIGITS_RUN_MAX || digits > NAME_DIGITS_MAX;
             !number && (byte == b' ' || byte.is_ascii_graphic()) && !matches!(byte, b'@' | b'%' | b'<')
         });
-    if plausible && !name.is_empty() { name.into() } else { otherwise.into() }
+    if plausible && !name.is_empty() { shared(name) } else { Cow::Borrowed(otherwise) }
 }
 
 fn browser_name(family: &str) -> &str {

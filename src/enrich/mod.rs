@@ -7,6 +7,7 @@ pub mod agent;
 pub mod bot;
 pub mod bucket;
 pub mod channel;
+mod crash;
 mod row;
 
 use std::borrow::Cow;
@@ -31,12 +32,23 @@ pub fn enrich<'a>(event: PseudonymousEvent<'a>, agents: &Agents, spam: &SpamDoma
     }
     let (channel, source, medium) = attribution(&content);
     let entry_source = if channel == "Direct" { Cow::Borrowed("direct") } else { source.clone() };
-    let crash_fingerprint = fingerprint(&content);
+    let crash_fingerprint = crash::fingerprint(&crash::Crash {
+        kind: &content.crash_kind,
+        message: &content.crash_message,
+        stack: &content.crash_stack,
+        source: &content.crash_source,
+    });
+    // Most tags are written as they are kept.
+    let language = match bucket::language(&content.language) {
+        Some(tag) if tag.as_str() == content.language => std::mem::take(&mut content.language),
+        Some(tag) => Cow::Owned(tag.as_str().to_owned()),
+        None => Cow::Borrowed(""),
+    };
     EventRow {
         event_id: pseudonyms.event_id,
         site: Cow::Borrowed(&site.id),
         kind: Cow::Borrowed(kind.as_str()),
-        ts: ts_ms,
+        ts: site.ts_precision.cut(ts_ms),
         visitor: pseudonyms.visitor,
         visit: pseudonyms.visit,
         subject: pseudonyms.subject,
@@ -50,18 +62,16 @@ pub fn enrich<'a>(event: PseudonymousEvent<'a>, agents: &Agents, spam: &SpamDoma
         channel: Cow::Borrowed(channel),
         source,
         medium,
-        browser: Cow::Owned(agent.browser.to_string()),
+        browser: agent.browser.clone(),
         browser_major: agent.browser_major,
-        os: Cow::Owned(agent.os.to_string()),
+        os: agent.os.clone(),
         os_major: agent.os_major,
         device: Cow::Borrowed(agent.device.as_str()),
-        device_vendor: Cow::Owned(agent.vendor.to_string()),
-        device_model: Cow::Owned(agent.model.to_string()),
+        device_vendor: agent.vendor.clone(),
+        device_model: agent.model.clone(),
         screen: Cow::Borrowed(bucket::screen(screen.w, screen.h)),
         viewport: Cow::Borrowed(bucket::viewport(viewport.w, viewport.h)),
-        language: Cow::Owned(
-            bucket::language(&content.language).map_or_else(String::new, |tag| tag.as_str().to_owned()),
-        ),
+        language,
         timezone_offset: bucket::timezone_offset_minutes(&content.timezone, ts_ms).unwrap_or(0),
         country: Cow::Borrowed(place.country.as_str()),
         connection: Cow::Borrowed(bucket::connection(&content.connection)),
@@ -113,25 +123,4 @@ fn attribution<'a>(content: &Content<'a>) -> (&'static str, Cow<'a, str>, Cow<'a
         Cow::Owned(attribution.source.into_owned()),
         Cow::Owned(attribution.medium.into_owned()),
     )
-}
-
-/// The same crash has the same fingerprint: kind and first frames without their digits (line numbers, versions).
-fn fingerprint(content: &Content<'_>) -> u64 {
-    /// Frames that tell one crash from another.
-    const FRAMES_MAX: usize = 5;
-    if content.crash_kind.is_empty() && content.crash_message.is_empty() && content.crash_stack.is_empty() {
-        return 0;
-    }
-    let mut hasher = blake3::Hasher::new_derive_key("consentry 2026-11-23 crash fingerprint v1");
-    let frames = content.crash_stack.lines().filter(|line| !line.trim().is_empty()).take(FRAMES_MAX);
-    let place = std::iter::once(content.crash_source.as_ref()).filter(|_| content.crash_stack.is_empty());
-    for part in std::iter::once(content.crash_kind.as_ref()).chain(frames).chain(place) {
-        for words in part.split(|c: char| c.is_ascii_digit()) {
-            hasher.update(words.as_bytes());
-        }
-        hasher.update(b"\n");
-    }
-    let mut short = [0; 8];
-    short.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-    u64::from_le_bytes(short)
 }

@@ -50,7 +50,12 @@ pub const COLUMNS: &[Column] = &[
     column("site", KEEPING, "the configuration", "the site's name"),
     column("day", KEEPING, "ts", "the UTC day"),
     column("type", EVENTS, PAYLOAD, "one of six words"),
-    column("ts", LENGTH, "the page's clock, corrected by the collector's", "the time in milliseconds"),
+    column(
+        "ts",
+        LENGTH,
+        "the page's clock, corrected by the collector's",
+        "the time in milliseconds, or cut to the site's ts_precision",
+    ),
     column(
         "event_id",
         KEEPING,
