@@ -311,10 +311,17 @@ fn what_a_page_sends_is_a_visit_within_a_minute_and_gone_with_its_subject() {
         assert!(begun.elapsed().as_secs() < 75, "{}", visits());
         std::thread::sleep(std::time::Duration::from_millis(500));
     }
+    // Settled or not, its visits go with it and the others' stay.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let later_ms = Clock::system().now_ms() + 8 * DAY_MS;
+    assert!(runtime.block_on(settle_visits(&admin(&collector), later_ms)).unwrap() > 0);
+    assert_eq!(collector.count("consentry.visits_settled"), 2);
+    assert_eq!(visits(), "/in\t/in\t1\t12000\t0\n/other\t/other\t1\t0\t1");
     let erase = format!(r#"{{"token":"{token}"}}"#);
     let headers = [("content-type", "application/json")];
     let answer = collector.request("POST", "/v1/subjects/erase", &headers, erase.as_bytes());
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(visits(), "/other\t/other\t1\t0\t1", "at once, with the rows");
+    assert_eq!(collector.count("consentry.visits_settled"), 1);
     eventually("it stays so", || (visits() == "/other\t/other\t1\t0\t1").then_some(()));
 }

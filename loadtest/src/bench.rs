@@ -124,6 +124,7 @@ impl Bench {
                 std::thread::sleep(lasts);
                 proxy.set(Mode::Pass);
             }
+            Ok(())
         };
         match fault.kind {
             FaultKind::KillCollector => self.kill_collector(|_| Ok(())),
@@ -142,10 +143,10 @@ impl Bench {
                 pid.into_iter().for_each(|pid| collector::signal(pid, Signal::CONT));
                 Ok(())
             }
-            FaultKind::StoreError => Ok(store(Mode::Error)),
-            FaultKind::StoreHang => Ok(store(Mode::Hang)),
-            FaultKind::StoreCut => Ok(store(Mode::Cut)),
-            FaultKind::StoreLost => Ok(store(Mode::Lost)),
+            FaultKind::StoreError => store(Mode::Error),
+            FaultKind::StoreHang => store(Mode::Hang),
+            FaultKind::StoreCut => store(Mode::Cut),
+            FaultKind::StoreLost => store(Mode::Lost),
             FaultKind::StoreLostKill => {
                 let Some(proxy) = &self.proxy else { return Ok(()) };
                 proxy.set(Mode::LostThenKill);

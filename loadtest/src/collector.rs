@@ -167,13 +167,6 @@ impl Collector {
         }
     }
 
-    /// SIGTERM; gives the exit code.
-    #[cfg(test)]
-    pub fn stop(&mut self) -> Option<i32> {
-        signal(self.pid(), Signal::TERM);
-        self.child.take().and_then(|mut child| child.wait().ok()).and_then(|status| status.code())
-    }
-
     /// Runs a query against its store.
     pub fn sql(&self, query: &str) -> Result<String, String> {
         sql(&self.binary, &self.data_dir(), &self.extra, query)
