@@ -18,14 +18,13 @@ FROM
     (
         SELECT
             r.site AS site, r.day AS day, r.host AS host, r.path AS path, r.views AS views,
-            r.engaged_ms AS engaged_ms, r.state AS state, greatest(r.counted, n.visitors) AS number,
+            r.engaged_ms AS engaged_ms, r.state AS state, greatest(finalizeAggregation(r.state), n.visitors) AS number,
             w.visitors AS together_known, s.k AS k
         FROM
         (
             SELECT
                 site, toDate(hour, 'UTC') AS day, toString(host) AS host, path, sum(t.views) AS views,
-                sum(t.engaged_ms) AS engaged_ms, uniqMergeState(t.visitors) AS state,
-                uniqMerge(t.visitors) AS counted
+                sum(t.engaged_ms) AS engaged_ms, uniqMergeState(t.visitors) AS state
             FROM consentry.pages AS t
             GROUP BY site, day, host, path
         ) AS r
@@ -53,12 +52,12 @@ FROM
     (
         SELECT
             r.site AS site, r.day AS day, r.channel AS channel, r.entries AS entries, r.state AS state,
-            greatest(r.counted, n.visitors) AS number, w.visitors AS together_known, s.k AS k
+            greatest(finalizeAggregation(r.state), n.visitors) AS number, w.visitors AS together_known, s.k AS k
         FROM
         (
             SELECT
                 site, toDate(hour, 'UTC') AS day, toString(channel) AS channel, sum(t.entries) AS entries,
-                uniqMergeState(t.visitors) AS state, uniqMerge(t.visitors) AS counted
+                uniqMergeState(t.visitors) AS state
             FROM consentry.sources AS t
             GROUP BY site, day, channel
         ) AS r
@@ -89,13 +88,13 @@ FROM
         SELECT
             r.site AS site, r.day AS day, r.channel AS channel, r.source AS source, r.medium AS medium,
             r.campaign AS campaign, r.entries AS entries, r.state AS state,
-            greatest(r.counted, n.visitors) AS number, w.visitors AS together_known, s.k AS k
+            greatest(finalizeAggregation(r.state), n.visitors) AS number, w.visitors AS together_known, s.k AS k
         FROM
         (
             SELECT
                 site, toDate(hour, 'UTC') AS day, toString(channel) AS channel, toString(source) AS source,
                 toString(medium) AS medium, toString(campaign) AS campaign, sum(t.entries) AS entries,
-                uniqMergeState(t.visitors) AS state, uniqMerge(t.visitors) AS counted
+                uniqMergeState(t.visitors) AS state
             FROM consentry.sources AS t
             GROUP BY site, day, channel, source, medium, campaign
         ) AS r
@@ -124,12 +123,12 @@ FROM
     (
         SELECT
             r.site AS site, r.day AS day, r.device AS device, r.views AS views, r.events AS events, r.state AS state,
-            greatest(r.counted, n.visitors) AS number, w.visitors AS together_known, s.k AS k
+            greatest(finalizeAggregation(r.state), n.visitors) AS number, w.visitors AS together_known, s.k AS k
         FROM
         (
             SELECT
                 site, toDate(hour, 'UTC') AS day, toString(device) AS device, sum(t.views) AS views,
-                sum(t.events) AS events, uniqMergeState(t.visitors) AS state, uniqMerge(t.visitors) AS counted
+                sum(t.events) AS events, uniqMergeState(t.visitors) AS state
             FROM consentry.devices AS t
             GROUP BY site, day, device
         ) AS r
@@ -158,14 +157,13 @@ FROM
     (
         SELECT
             r.site AS site, r.day AS day, r.browser AS browser, r.version AS version, r.views AS views,
-            r.events AS events, r.state AS state, greatest(r.counted, n.visitors) AS number,
+            r.events AS events, r.state AS state, greatest(finalizeAggregation(r.state), n.visitors) AS number,
             w.visitors AS together_known, s.k AS k
         FROM
         (
             SELECT
                 site, toDate(hour, 'UTC') AS day, toString(browser) AS browser, toString(browser_major) AS version,
-                sum(t.views) AS views, sum(t.events) AS events, uniqMergeState(t.visitors) AS state,
-                uniqMerge(t.visitors) AS counted
+                sum(t.views) AS views, sum(t.events) AS events, uniqMergeState(t.visitors) AS state
             FROM consentry.devices AS t
             GROUP BY site, day, browser, version
         ) AS r
@@ -194,13 +192,12 @@ FROM
     (
         SELECT
             r.site AS site, r.day AS day, r.os AS os, r.version AS version, r.views AS views, r.events AS events,
-            r.state AS state, greatest(r.counted, n.visitors) AS number, w.visitors AS together_known, s.k AS k
+            r.state AS state, greatest(finalizeAggregation(r.state), n.visitors) AS number, w.visitors AS together_known, s.k AS k
         FROM
         (
             SELECT
                 site, toDate(hour, 'UTC') AS day, toString(os) AS os, toString(os_major) AS version,
-                sum(t.views) AS views, sum(t.events) AS events, uniqMergeState(t.visitors) AS state,
-                uniqMerge(t.visitors) AS counted
+                sum(t.views) AS views, sum(t.events) AS events, uniqMergeState(t.visitors) AS state
             FROM consentry.devices AS t
             GROUP BY site, day, os, version
         ) AS r
@@ -229,14 +226,13 @@ FROM
     (
         SELECT
             r.site AS site, r.day AS day, r.device AS device, r.screen AS screen, r.views AS views,
-            r.events AS events, r.state AS state, greatest(r.counted, n.visitors) AS number,
+            r.events AS events, r.state AS state, greatest(finalizeAggregation(r.state), n.visitors) AS number,
             w.visitors AS together_known, s.k AS k
         FROM
         (
             SELECT
                 site, toDate(hour, 'UTC') AS day, toString(device) AS device, toString(screen) AS screen,
-                sum(t.views) AS views, sum(t.events) AS events, uniqMergeState(t.visitors) AS state,
-                uniqMerge(t.visitors) AS counted
+                sum(t.views) AS views, sum(t.events) AS events, uniqMergeState(t.visitors) AS state
             FROM consentry.devices AS t
             GROUP BY site, day, device, screen
         ) AS r
@@ -265,12 +261,12 @@ FROM
     (
         SELECT
             r.site AS site, r.day AS day, r.country AS country, r.views AS views, r.events AS events,
-            r.state AS state, greatest(r.counted, n.visitors) AS number, w.visitors AS together_known, s.k AS k
+            r.state AS state, greatest(finalizeAggregation(r.state), n.visitors) AS number, w.visitors AS together_known, s.k AS k
         FROM
         (
             SELECT
                 site, toDate(hour, 'UTC') AS day, toString(country) AS country, sum(t.views) AS views,
-                sum(t.events) AS events, uniqMergeState(t.visitors) AS state, uniqMerge(t.visitors) AS counted
+                sum(t.events) AS events, uniqMergeState(t.visitors) AS state
             FROM consentry.places AS t
             GROUP BY site, day, country
         ) AS r
@@ -299,12 +295,12 @@ FROM
     (
         SELECT
             r.site AS site, r.day AS day, r.language AS language, r.views AS views, r.events AS events,
-            r.state AS state, greatest(r.counted, n.visitors) AS number, w.visitors AS together_known, s.k AS k
+            r.state AS state, greatest(finalizeAggregation(r.state), n.visitors) AS number, w.visitors AS together_known, s.k AS k
         FROM
         (
             SELECT
                 site, toDate(hour, 'UTC') AS day, toString(language) AS language, sum(t.views) AS views,
-                sum(t.events) AS events, uniqMergeState(t.visitors) AS state, uniqMerge(t.visitors) AS counted
+                sum(t.events) AS events, uniqMergeState(t.visitors) AS state
             FROM consentry.places AS t
             GROUP BY site, day, language
         ) AS r
@@ -332,12 +328,12 @@ FROM
     (
         SELECT
             r.site AS site, r.day AS day, r.name AS name, r.events AS events, r.state AS state,
-            greatest(r.counted, n.visitors) AS number, w.visitors AS together_known, s.k AS k
+            greatest(finalizeAggregation(r.state), n.visitors) AS number, w.visitors AS together_known, s.k AS k
         FROM
         (
             SELECT
                 site, toDate(hour, 'UTC') AS day, toString(name) AS name, sum(t.events) AS events,
-                uniqMergeState(t.visitors) AS state, uniqMerge(t.visitors) AS counted
+                uniqMergeState(t.visitors) AS state
             FROM consentry.event_names AS t
             GROUP BY site, day, name
         ) AS r
@@ -366,12 +362,12 @@ FROM
     (
         SELECT
             r.site AS site, r.day AS day, r.point AS point, r.host AS host, r.path AS path, r.clicks AS clicks,
-            r.state AS state, greatest(r.counted, n.visitors) AS number, w.visitors AS together_known, s.k AS k
+            r.state AS state, greatest(finalizeAggregation(r.state), n.visitors) AS number, w.visitors AS together_known, s.k AS k
         FROM
         (
             SELECT
                 site, toDate(hour, 'UTC') AS day, toString(point) AS point, toString(host) AS host, path,
-                sum(t.clicks) AS clicks, uniqMergeState(t.visitors) AS state, uniqMerge(t.visitors) AS counted
+                sum(t.clicks) AS clicks, uniqMergeState(t.visitors) AS state
             FROM consentry.points AS t
             GROUP BY site, day, point, host, path
         ) AS r
@@ -422,7 +418,7 @@ FROM
         SELECT
             r.site AS site, r.day AS day, r.host AS host, r.path AS path, r.device AS device, r.samples AS samples,
             r.ttfb_ms AS ttfb_ms, r.fcp_ms AS fcp_ms, r.lcp_ms AS lcp_ms, r.inp_ms AS inp_ms, r.cls AS cls,
-            r.dom_ms AS dom_ms, r.load_ms AS load_ms, r.state AS state, greatest(r.counted, n.visitors) AS number,
+            r.dom_ms AS dom_ms, r.load_ms AS load_ms, r.state AS state, greatest(finalizeAggregation(r.state), n.visitors) AS number,
             w.visitors AS together_known, s.k AS k
         FROM
         (
@@ -435,7 +431,7 @@ FROM
                 quantilesTDigestMergeState(0.5, 0.75, 0.95)(t.cls) AS cls,
                 quantilesTDigestMergeState(0.5, 0.75, 0.95)(t.dom_ms) AS dom_ms,
                 quantilesTDigestMergeState(0.5, 0.75, 0.95)(t.load_ms) AS load_ms,
-                uniqMergeState(t.visitors) AS state, uniqMerge(t.visitors) AS counted
+                uniqMergeState(t.visitors) AS state
             FROM consentry.vitals AS t
             GROUP BY site, day, host, path, device
         ) AS r
@@ -470,14 +466,13 @@ FROM
         SELECT
             r.site AS site, r.day AS day, r.fingerprint AS fingerprint, r.crashes AS crashes, r.kind AS kind,
             r.message AS message, r.stack AS stack, r.source AS source, r.versions AS versions, r.state AS state,
-            greatest(r.counted, n.visitors) AS number, w.visitors AS together_known, s.k AS k
+            greatest(finalizeAggregation(r.state), n.visitors) AS number, w.visitors AS together_known, s.k AS k
         FROM
         (
             SELECT
                 site, toDate(hour, 'UTC') AS day, hex(fingerprint) AS fingerprint, sum(t.crashes) AS crashes,
                 any(t.kind) AS kind, any(t.message) AS message, any(t.stack) AS stack, any(t.source) AS source,
-                groupUniqArrayArray(t.versions) AS versions, uniqMergeState(t.visitors) AS state,
-                uniqMerge(t.visitors) AS counted
+                groupUniqArrayArray(t.versions) AS versions, uniqMergeState(t.visitors) AS state
             FROM consentry.crashes AS t
             GROUP BY site, day, fingerprint
         ) AS r

@@ -26,7 +26,7 @@ FROM
         SELECT
             r.site AS site, r.day AS day, r.channel AS channel,
             r.visits AS visits, r.bounces AS bounces, r.views AS views, r.actions AS actions, r.length_s AS length_s, r.lengths AS lengths,
-            r.state AS state, r.number AS number, s.k AS k
+            r.state AS state, finalizeAggregation(r.state) AS number, s.k AS k
         FROM
         (
             SELECT
@@ -37,7 +37,7 @@ FROM
                 sum(t.events) AS actions,
                 sum(t.length_ms) / 1000 AS length_s,
                 quantileTDigestState(0.5)(t.length_ms) AS lengths,
-                uniqState(t.visitor) AS state, uniq(t.visitor) AS number
+                uniqState(t.visitor) AS state
             FROM consentry.visits AS t
             GROUP BY site, day, channel
         ) AS r
@@ -67,14 +67,14 @@ FROM
         SELECT
             r.site AS site, r.day AS day, r.host AS host, r.path AS path,
             r.visits AS visits, r.bounces AS bounces,
-            r.state AS state, r.number AS number, s.k AS k
+            r.state AS state, finalizeAggregation(r.state) AS number, s.k AS k
         FROM
         (
             SELECT
                 site, day, toString(entry_host) AS host, entry_path AS path,
                 count() AS visits,
                 sum(t.bounce) AS bounces,
-                uniqState(t.visitor) AS state, uniq(t.visitor) AS number
+                uniqState(t.visitor) AS state
             FROM consentry.visits AS t
             GROUP BY site, day, host, path
         ) AS r
@@ -104,14 +104,14 @@ FROM
         SELECT
             r.site AS site, r.day AS day, r.host AS host, r.path AS path,
             r.visits AS visits, r.bounces AS bounces,
-            r.state AS state, r.number AS number, s.k AS k
+            r.state AS state, finalizeAggregation(r.state) AS number, s.k AS k
         FROM
         (
             SELECT
                 site, day, toString(exit_host) AS host, exit_path AS path,
                 count() AS visits,
                 sum(t.bounce) AS bounces,
-                uniqState(t.visitor) AS state, uniq(t.visitor) AS number
+                uniqState(t.visitor) AS state
             FROM consentry.visits AS t
             GROUP BY site, day, host, path
         ) AS r
