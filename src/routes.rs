@@ -16,6 +16,7 @@ use crate::assets::Assets;
 use crate::beacon::GIF;
 use crate::config::Secret;
 use crate::pipeline::{Answer, Pipeline};
+use crate::spool::SpoolError;
 use crate::store::State;
 use crate::withdraw::{Rights, SUBJECTS_PATH, Said};
 
@@ -218,7 +219,11 @@ impl Routes {
             State::Away(reason) => ("away", reason.as_str()),
         };
         let ready = spool.is_ok() && !matches!(state, State::Starting(_));
-        let room = if spool.is_ok() { "room" } else { "full" };
+        let room = match spool {
+            Ok(()) => "room",
+            Err(SpoolError::Failed) => "the disk takes nothing",
+            Err(_) => "full",
+        };
         let mut body = serde_json::json!({ "ready": ready, "store": store, "spool": room });
         if detailed {
             body["reason"] = reason.into();

@@ -128,6 +128,11 @@ impl EventRow<'_> {
         Self { event_id, ..Self::default() }
     }
 
+    /// A row of nothing but an id and a subject.
+    pub(crate) fn with_ids(event_id: u128, subject: u128) -> Self {
+        Self { event_id, subject, ..Self::default() }
+    }
+
     /// A row of nothing but a subject.
     pub(crate) fn with_subject(subject: u128) -> Self {
         Self { subject, ..Self::default() }

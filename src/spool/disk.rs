@@ -1,21 +1,17 @@
 //! Names, creation, completion and recovery of the spool's files.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use super::fs::{self as disk_fs, Out, sync_dir};
 use super::{Sealed, codec::Input, segment};
 
 const OPEN: &str = "open";
-const SEAL: &str = "seal";
+pub(super) const SEAL: &str = "seal";
 /// A file that is not in its place yet.
 pub(super) const FRESH: &str = "new";
-
-/// Makes renames and removals in `dir` durable.
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
 
 /// A new id: the time and 32 random bits.
 fn new_id(now_ms: i64) -> io::Result<String> {
@@ -30,24 +26,33 @@ pub(super) fn created_ms(id: &str) -> Option<i64> {
 }
 
 /// Begins a segment: its header is durable and its name is in the directory.
-pub(super) fn create(dir: &Path, now_ms: i64) -> io::Result<(String, PathBuf, File)> {
+pub(super) fn create(dir: &Path, now_ms: i64) -> io::Result<(String, PathBuf, Out)> {
     let id = new_id(now_ms)?;
     let path = dir.join(&id).with_extension(OPEN);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    let mut file = Out::create(&path, false)?;
     let begun =
-        file.write_all(&segment::file_header()).and_then(|()| file.sync_all()).and_then(|()| sync_dir(dir));
+        file.write_all(&segment::file_header()).and_then(|()| file.sync()).and_then(|()| sync_dir(dir));
     if let Err(error) = begun {
         // A full disk: leave no empty file behind.
-        let _ = fs::remove_file(&path);
+        let _ = disk_fs::remove(&path);
         return Err(error);
     }
     Ok((id, path, file))
 }
 
+/// Whether the disk takes so many bytes durably.
+pub(super) fn probe(dir: &Path, bytes: usize) -> io::Result<()> {
+    let path = dir.join("probe").with_extension(FRESH);
+    let mut file = Out::create(&path, true)?;
+    let taken = file.write_all(&vec![0; bytes]).and_then(|()| file.sync());
+    disk_fs::remove(&path)?;
+    taken
+}
+
 /// Completes a segment whose bytes are synced.
 pub(super) fn complete(path: &Path) -> io::Result<PathBuf> {
     let complete = path.with_extension(SEAL);
-    match fs::rename(path, &complete) {
+    match disk_fs::rename(path, &complete) {
         // An earlier try got as far as the rename and no further.
         Err(error) if error.kind() == io::ErrorKind::NotFound && complete.exists() => {}
         renamed => renamed?,
@@ -58,7 +63,7 @@ pub(super) fn complete(path: &Path) -> io::Result<PathBuf> {
 
 /// Removes a segment. Not synced: if a crash brings it back, its insert is not counted again.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
+    match disk_fs::remove(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
@@ -96,7 +101,7 @@ pub(super) fn recover(
         fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     // A crash came before they were in their place: the file that they were to replace is still there.
     for path in paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == FRESH)) {
-        fs::remove_file(path)?;
+        disk_fs::remove(path)?;
     }
     paths.retain(|path| path.extension().is_some_and(|extension| extension == OPEN || extension == SEAL));
     paths.sort();
@@ -132,15 +137,15 @@ fn recover_one(path: &Path, now_ms: i64, with_ids: bool) -> io::Result<Found> {
     let empty = whole_bytes <= segment::FILE_HEADER_BYTES;
     if growing && empty {
         found.torn_bytes = (bytes.len() - whole_bytes.min(bytes.len())) as u64;
-        fs::remove_file(path)?;
+        disk_fs::remove(path)?;
         return Ok(found);
     }
     let mut path = path.to_owned();
     if growing {
         found.torn_bytes = (bytes.len() - whole_bytes) as u64;
-        let file = OpenOptions::new().write(true).open(&path)?;
-        file.set_len(whole_bytes as u64)?;
-        file.sync_all()?;
+        let mut file = Out::open(&path)?;
+        file.cut(whole_bytes as u64)?;
+        file.sync()?;
         path = complete(&path)?;
     }
     let id = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();

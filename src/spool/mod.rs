@@ -22,6 +22,11 @@
 
 mod codec;
 mod disk;
+#[cfg(test)]
+mod fake_disk;
+mod fs;
+#[cfg(test)]
+mod model;
 mod seen;
 mod segment;
 mod subject;
@@ -30,7 +35,7 @@ mod writer;
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use tokio::sync::{Notify, oneshot, watch};
@@ -172,6 +177,8 @@ struct Shared {
     /// Complete segments, oldest first.
     sealed: Mutex<VecDeque<Sealed>>,
     changed: Notify,
+    /// The disk did not take the last write.
+    failing: AtomicBool,
     /// Set when the writer has ended, however it ended.
     ended: watch::Sender<bool>,
 }
@@ -236,6 +243,7 @@ impl Spool {
             bytes_max: settings.spool_bytes_max,
             sealed: Mutex::default(),
             changed: Notify::new(),
+            failing: AtomicBool::new(false),
             ended: watch::Sender::new(false),
         });
         let mut recovered = Recovered::default();
@@ -264,8 +272,12 @@ impl Spool {
         Ok((Self { shared, commands }, recovered))
     }
 
-    /// Whether there is room. Cheap: asked before a body is read.
+    /// Whether there is room on a disk that takes it. Cheap: asked before a body is read. After a failed write it is
+    /// the writer that finds out when the disk takes something again.
     pub fn admit(&self) -> Result<(), SpoolError> {
+        if self.shared.failing.load(Ordering::Relaxed) {
+            return Err(SpoolError::Failed);
+        }
         let held = self.shared.level.bytes.load(Ordering::Relaxed);
         if held < self.shared.bytes_max { Ok(()) } else { Err(SpoolError::Full) }
     }

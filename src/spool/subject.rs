@@ -6,14 +6,14 @@
 //!
 //! Whoever calls this holds the shipper back, so that no segment is read while it is changed.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::codec::subject_of;
+use super::fs as disk_fs;
 use super::{Line, Sealed, Spool, disk, segment};
 use crate::ledger::{ERASED, Outcome};
 
@@ -100,11 +100,11 @@ fn count_erased<'a>(lines: &mut Vec<Line<'a>>, site: &'a str) {
 /// Puts new contents in a file's place, durably.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let fresh = path.with_extension(disk::FRESH);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    let mut file = disk_fs::Out::create(&fresh, true)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
-    disk::sync_dir(path.parent().unwrap_or(Path::new(".")))
+    file.sync()?;
+    disk_fs::rename(&fresh, path)?;
+    disk_fs::sync_dir(path.parent().unwrap_or(Path::new(".")))
 }
 
 impl Spool {
@@ -122,7 +122,13 @@ impl Spool {
         fixed: impl Fn(&str) -> bool,
     ) -> io::Result<Changed> {
         let mut all = Changed::default();
-        for sealed in self.sealed() {
+        let segments = self.sealed();
+        // An earlier try may have got as far as the rename of a segment and no further: then there is nothing to
+        // change any more, and it would still not be durable.
+        if let Some(dir) = segments.first().and_then(|sealed| sealed.path.parent()) {
+            disk_fs::sync_dir(dir)?;
+        }
+        for sealed in segments {
             let new = rewrite(&sealed.load()?, subject, change, until_minute);
             all.unreadable += new.unreadable;
             if new.changed == 0 {

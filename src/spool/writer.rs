@@ -1,7 +1,6 @@
 //! The one thread that writes: group commit, completion of segments, duplicates.
 
-use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::fs::Out;
 use super::seen::Seen;
 use super::{Batch, Command, Committed, Sealed, Shared, SpoolError, disk, segment};
 use crate::accept::Reservation;
@@ -24,15 +24,25 @@ const GROUP_BYTES_MAX: usize = 1024 * 1024;
 /// How often to look whether the store has caught up.
 const BEHIND_POLL: Duration = Duration::from_millis(50);
 
+/// How often to look whether a disk that took nothing takes something again.
+const FAILING_POLL: Duration = Duration::from_millis(500);
+
+/// Bytes that it has to take before it is believed.
+const PROBE_BYTES: usize = 256 * 1024;
+
 /// The segment that grows.
 struct Growing {
     id: String,
     path: PathBuf,
-    file: File,
+    file: Out,
     /// Bytes that are synced.
     bytes: u64,
     rows: u64,
     since: Instant,
+    /// Behind the synced bytes there may be records that nobody was told are durable.
+    uncut: bool,
+    /// A sync has failed: what this file's next one says is worth nothing.
+    sync_failed: bool,
 }
 
 /// Requests that share one write and one sync.
@@ -128,7 +138,18 @@ impl Writer {
     }
 
     /// The next command, or nothing when the growing segment's time has come.
-    fn wait(&self, inbox: &Receiver<Command>) -> Next {
+    fn wait(&mut self, inbox: &Receiver<Command>) -> Next {
+        // Nobody sends while it is said that the disk takes nothing, so somebody has to look.
+        while self.shared.failing.load(Ordering::Relaxed) {
+            match inbox.recv_timeout(FAILING_POLL) {
+                Ok(command) => return Next::Command(command),
+                Err(RecvTimeoutError::Disconnected) => return Next::Gone,
+                Err(RecvTimeoutError::Timeout) => {
+                    let takes = self.take_back().and_then(|()| disk::probe(&self.dir, PROBE_BYTES)).is_ok();
+                    self.shared.failing.store(!takes, Ordering::Relaxed);
+                }
+            }
+        }
         let Some(growing) = &self.growing else { return inbox.recv().map_or(Next::Gone, Next::Command) };
         let due = self.seal_after.saturating_sub(growing.since.elapsed());
         // Due and not sealed: the store is behind. Look again now and then.
@@ -186,6 +207,7 @@ impl Writer {
             return;
         }
         let written = self.write(&group.bytes, group.rows);
+        self.shared.failing.store(written.is_err(), Ordering::Relaxed);
         if let Err(error) = &written {
             tracing::error!(%error, rows = group.rows, "the spool cannot write; senders are told to retry");
             for &id in &group.ids {
@@ -207,30 +229,67 @@ impl Writer {
     }
 
     fn write(&mut self, bytes: &[u8], rows: u64) -> io::Result<()> {
+        // Senders will send again what they were told is not durable. As long as it may still stand in the segment,
+        // nothing is taken, or it would be there twice.
+        self.take_back()?;
         let growing = match &mut self.growing {
             Some(growing) => growing,
             none => {
                 let (id, path, file) = disk::create(&self.dir, self.clock.now_ms())?;
                 let bytes = segment::FILE_HEADER_BYTES as u64;
                 self.shared.level.bytes.fetch_add(bytes, Ordering::Relaxed);
-                none.insert(Growing { id, path, file, bytes, rows: 0, since: Instant::now() })
+                let since = Instant::now();
+                none.insert(Growing {
+                    id,
+                    path,
+                    file,
+                    bytes,
+                    rows: 0,
+                    since,
+                    uncut: false,
+                    sync_failed: false,
+                })
             }
         };
-        let written = growing.file.write_all(bytes).and_then(|()| growing.file.sync_data());
+        let written = growing
+            .file
+            .write_all(bytes)
+            .and_then(|()| growing.file.sync().inspect_err(|_| growing.sync_failed = true));
         if let Err(error) = written {
-            // Nobody may read what nobody was told is durable. After a failed sync the pages' state is unknown
-            // (they may be marked clean and be lost), so the segment ends here at what was synced before.
-            let cut = growing.file.set_len(growing.bytes).and_then(|()| growing.file.sync_all());
-            if cut.and_then(|()| growing.file.seek(SeekFrom::Start(growing.bytes)).map(drop)).is_err() {
-                tracing::error!("the spool could not take back a failed write; its records may come twice");
-            }
-            self.seal();
+            growing.uncut = true;
+            let _ = self.take_back();
             return Err(error);
         }
         growing.bytes += bytes.len() as u64;
         growing.rows += rows;
         self.shared.level.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.shared.level.rows.fetch_add(rows, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Takes a failed write out of the growing segment and completes it there.
+    fn take_back(&mut self) -> io::Result<()> {
+        let Some(growing) = self.growing.as_mut().filter(|growing| growing.uncut) else { return Ok(()) };
+        let cut = if growing.sync_failed {
+            // After a failed sync the pages' state is unknown: they may be marked clean and be lost, and a second
+            // sync would say OK. What was synced before is written anew.
+            std::fs::read(&growing.path).and_then(|mut bytes| {
+                bytes.truncate(growing.bytes as usize);
+                super::replace(&growing.path, &bytes)?;
+                growing.file = Out::open(&growing.path)?;
+                growing.sync_failed = false;
+                growing.file.cut(growing.bytes)
+            })
+        } else {
+            let cut = growing.file.cut(growing.bytes);
+            cut.and_then(|()| growing.file.sync().inspect_err(|_| growing.sync_failed = true))
+        };
+        if let Err(error) = cut {
+            tracing::error!(%error, "the spool cannot take back a failed write; nothing is taken until it can");
+            return Err(error);
+        }
+        growing.uncut = false;
+        self.seal();
         Ok(())
     }
 
@@ -249,6 +308,9 @@ impl Writer {
     }
 
     fn seal(&mut self) {
+        if self.take_back().is_err() {
+            return;
+        }
         let Some(growing) = self.growing.take() else { return };
         match disk::complete(&growing.path) {
             Ok(path) => self.shared.announce(Sealed {
@@ -260,9 +322,11 @@ impl Writer {
             }),
             Err(error) => {
                 // The file is whole and synced, only its name is not: try again when it is next due.
+                let complete = growing.path.with_extension(disk::SEAL);
+                let path = if complete.exists() { complete } else { growing.path };
                 tracing::warn!(%error, "the spool cannot complete a segment; trying again");
                 std::thread::sleep(Duration::from_millis(50));
-                self.growing = Some(Growing { since: Instant::now(), ..growing });
+                self.growing = Some(Growing { path, since: Instant::now(), ..growing });
             }
         }
     }
