@@ -22,7 +22,7 @@
 //!
 //! [`pipeline`] is the walk in one function, [`ledger`] the books, [`policy`] the disclosure, [`audit`] the proof,
 //! [`server`] and [`routes`] the sockets, [`cli`] the commands, [`config`] and [`site`] what was configured,
-//! [`telemetry`] logs and metrics, [`upkeep`] what time demands, [`clock`] time.
+//! [`failpoint`] what tests of crashes need, [`telemetry`] logs and metrics, [`upkeep`] what time demands, [`clock`] time.
 //!
 //! ## Invariants
 //! Invariant: no valid sign of consent to analytics means the event is dropped, and none of its bytes reaches a
@@ -59,6 +59,7 @@ pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod failpoint;
 pub mod ledger;
 pub mod pipeline;
 pub mod policy;

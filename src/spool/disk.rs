@@ -143,9 +143,18 @@ fn recover_one(path: &Path, now_ms: i64, with_ids: bool) -> io::Result<Found> {
     let mut path = path.to_owned();
     if growing {
         found.torn_bytes = (bytes.len() - whole_bytes) as u64;
-        let mut file = Out::open(&path)?;
-        file.cut(whole_bytes as u64)?;
-        file.sync()?;
+        // Written anew: after a sync that failed, what can be read here need not be on the disk, and no later sync of
+        // this file would tell.
+        match super::replace(&path, &bytes[..whole_bytes]) {
+            // No room for a copy, and the collector must start all the same.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                let _ = disk_fs::remove(&path.with_extension(FRESH));
+                let mut file = Out::open(&path)?;
+                file.cut(whole_bytes as u64)?;
+                file.sync()?;
+            }
+            replaced => replaced?,
+        }
         path = complete(&path)?;
     }
     let id = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();

@@ -15,6 +15,7 @@ use super::{Batch, Command, Committed, Sealed, Shared, SpoolError, disk, segment
 use crate::accept::Reservation;
 use crate::clock::Clock;
 use crate::config::File as Settings;
+use crate::failpoint;
 use crate::ledger::{DUPLICATE, Outcome};
 use crate::telemetry::Telemetry;
 
@@ -214,6 +215,7 @@ impl Writer {
                 self.seen.forget(id);
             }
         }
+        failpoint::reach("synced");
         for (answer, committed) in group.waiting.drain(..) {
             if written.is_ok() {
                 self.telemetry.counted(&committed.tally);
@@ -221,6 +223,7 @@ impl Writer {
             // Nobody waits any more where the client has gone; the rows are durable all the same.
             let _ = answer.send(if written.is_ok() { Ok(committed) } else { Err(SpoolError::Failed) });
         }
+        failpoint::reach("answered");
         group.bytes.clear();
         group.bytes.shrink_to(GROUP_BYTES_MAX);
         group.ids.clear();
@@ -251,10 +254,10 @@ impl Writer {
                 })
             }
         };
-        let written = growing
-            .file
-            .write_all(bytes)
-            .and_then(|()| growing.file.sync().inspect_err(|_| growing.sync_failed = true));
+        let written = growing.file.write_all(bytes).and_then(|()| {
+            failpoint::reach("appended");
+            growing.file.sync().inspect_err(|_| growing.sync_failed = true)
+        });
         if let Err(error) = written {
             growing.uncut = true;
             let _ = self.take_back();
@@ -312,14 +315,18 @@ impl Writer {
             return;
         }
         let Some(growing) = self.growing.take() else { return };
+        failpoint::reach("before_seal");
         match disk::complete(&growing.path) {
-            Ok(path) => self.shared.announce(Sealed {
-                id: growing.id,
-                path,
-                bytes: growing.bytes,
-                rows: growing.rows,
-                sealed_at_ms: self.clock.now_ms(),
-            }),
+            Ok(path) => {
+                failpoint::reach("sealed");
+                self.shared.announce(Sealed {
+                    id: growing.id,
+                    path,
+                    bytes: growing.bytes,
+                    rows: growing.rows,
+                    sealed_at_ms: self.clock.now_ms(),
+                });
+            }
             Err(error) => {
                 // The file is whole and synced, only its name is not: try again when it is next due.
                 let complete = growing.path.with_extension(disk::SEAL);

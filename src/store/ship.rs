@@ -18,6 +18,7 @@ use super::leak::{Leak, LeakAlarm};
 use super::quarantine::{Quarantine, Reason};
 use super::verdict::{Brief, Verdict, brief, judge};
 use super::{Source, State};
+use crate::failpoint;
 use crate::ledger::Outcome;
 use crate::spool::{self, Sealed, Spool, StoredRow};
 use crate::telemetry::Telemetry;
@@ -176,8 +177,13 @@ impl Shipper {
         let (leaking, rows, minutes) = apart(rows, minutes, leaks);
         let insert =
             Insert { client: &client, segment: &sealed.id, rows: &rows, quarantine: &self.quarantine };
+        failpoint::reach("before_insert");
         let refused = insert.all().await?;
+        failpoint::reach("inserted");
         self.set_rows_aside(&sealed.id, &rows, &refused, &leaking)?;
+        if !refused.is_empty() || !leaking.is_empty() {
+            failpoint::reach("quarantined");
+        }
         for (index, (row, &minute)) in rows.iter().zip(&minutes).enumerate() {
             let outcome = if refused.contains_key(&index) { Outcome::Quarantined } else { Outcome::Stored };
             books.count(row.site, minute, outcome.word(), "", 1);
@@ -188,10 +194,12 @@ impl Shipper {
         if !books.0.is_empty() {
             let block = columns::ledger(&books.0).map_err(encoding)?;
             let token = format!("{}-ledger", sealed.id);
+            failpoint::reach("before_ledger");
             send(&client, columns::LEDGER_TARGET, &token, &block)
                 .await
                 .map_err(|error| NotShipped::Store(brief(&error)))?;
         }
+        failpoint::reach("ledger_inserted");
         if damaged > 0 {
             let aside = self.spool.set_aside(sealed, &self.aside).map_err(NotShipped::Disk)?;
             let path = aside.display();
@@ -199,6 +207,7 @@ impl Shipper {
         } else {
             self.spool.remove(sealed).map_err(NotShipped::Disk)?;
         }
+        failpoint::reach("removed");
         self.quarantine.end(&sealed.id);
         for (key, count) in &books.0 {
             if key.outcome == Outcome::Stored.word() || key.outcome == Outcome::Quarantined.word() {
@@ -323,6 +332,7 @@ impl Insert<'_> {
                 }
                 Err(_) => {
                     self.quarantine.split(self.segment).map_err(NotShipped::Disk)?;
+                    failpoint::reach("split");
                     todo.extend(halves(&range));
                 }
             }

@@ -92,7 +92,7 @@ impl Collector {
         Self::start_in(tempfile::tempdir().unwrap(), args, env)
     }
 
-    fn start_in(dir: tempfile::TempDir, args: &[&str], env: &[(&str, &str)]) -> Self {
+    pub fn start_in(dir: tempfile::TempDir, args: &[&str], env: &[(&str, &str)]) -> Self {
         let log = dir.path().join("collector.log");
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
         let (child, public, admin, ready_after) = spawn(dir.path(), &args, env, &log);
@@ -119,13 +119,23 @@ impl Collector {
 
     /// Starts again on the same data directory, on new ports.
     pub fn restart(&mut self) {
-        let (child, public, admin, ready_after) = spawn(self.dir.path(), &self.args, &[], &self.log);
+        self.restart_with(&[]);
+    }
+
+    /// The same with something in the environment.
+    pub fn restart_with(&mut self, env: &[(&str, &str)]) {
+        let (child, public, admin, ready_after) = spawn(self.dir.path(), &self.args, env, &self.log);
         (self.child, self.public, self.admin, self.ready_after) = (child, public, admin, ready_after);
     }
 
     /// SIGTERM, then the exit code.
     pub fn stop(&mut self) -> Option<i32> {
         signal(self.pid(), "TERM");
+        self.end()
+    }
+
+    /// Waits for its end; the exit code, none where a signal ended it.
+    pub fn end(&mut self) -> Option<i32> {
         let child = &mut self.child;
         eventually("the collector ends", || child.try_wait().unwrap()).code()
     }
