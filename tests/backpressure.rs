@@ -90,7 +90,7 @@ fn memory_stays_small_while_the_store_is_away() {
 fn a_full_spool_is_said_before_the_body_and_empties_by_itself() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("consentry.toml");
-    std::fs::write(&config, "seal_bytes_max = 65536\nspool_bytes_max = 1048576\n").unwrap();
+    std::fs::write(&config, "body_bytes_max = 65536\nbody_decoded_bytes_max = 65536\nseal_bytes_max = 65536\nspool_bytes_max = 1048576\n").unwrap();
     let collector = Collector::start_with(&["--config", config.to_str().unwrap()], &[]);
     let engine = collector.engine_pid();
     signal(engine, "STOP");

@@ -28,6 +28,7 @@ fn taken(collector: &Collector, body: &str) -> bool {
 
 fn verify(collector: &Collector, rounds: u64, name: &str) {
     collector.settle();
+    collector.store_answers();
     let good = rounds * (EVENTS - POISON);
     let rows = collector.sql("SELECT count(), uniqExact(event_id) FROM consentry.events");
     assert_eq!(rows, format!("{good}\t{good}"), "{name}: the table");

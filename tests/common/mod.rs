@@ -160,6 +160,18 @@ impl Collector {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
+    /// Waits until the store answers, after its engine was killed.
+    pub fn store_answers(&self) {
+        eventually("the store answers", || {
+            let asked = Command::new(binary())
+                .args(["sql", "SELECT 1", "--data-dir"])
+                .arg(self.data_dir())
+                .env_remove("CONSENTRY_CONFIG")
+                .output();
+            asked.unwrap().status.success().then_some(())
+        });
+    }
+
     /// Runs `consentry sql` against the running collector's store.
     pub fn sql(&self, query: &str) -> String {
         let output = Command::new(binary())
