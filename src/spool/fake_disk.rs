@@ -179,6 +179,10 @@ impl Disk {
     pub(super) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.lock();
         state.call()?;
+        // A name's move to itself changes nothing.
+        if from == to {
+            return Ok(());
+        }
         let Some(inode) = state.names.remove(&name(from)) else { return Ok(()) };
         state.names.insert(name(to), inode);
         state.pending_names.push(Name::Moved(name(from), name(to), inode));
