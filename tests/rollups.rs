@@ -173,9 +173,10 @@ fn the_list_of_roll_ups_is_the_schemas() {
     let mut listed = ROLLUPS.to_vec();
     listed.sort_unstable();
     assert_eq!(tables, listed.join("\n"));
-    let views = collector
-        .sql("SELECT table FROM system.columns WHERE database = 'report' AND name = 'groups' \
-         AND table NOT IN ('visits', 'entry_pages', 'exit_pages') ORDER BY table");
+    let views = collector.sql(
+        "SELECT table FROM system.columns WHERE database = 'report' AND name = 'groups' \
+         AND table NOT IN ('visits', 'entry_pages', 'exit_pages') ORDER BY table",
+    );
     let mut listed = VIEWS.map(|view| view.name).to_vec();
     listed.sort_unstable();
     assert_eq!(views, listed.join("\n"));
