@@ -21,12 +21,13 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use quick_cache::sync::Cache;
+use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::bot::Bots;
+use super::bot::{Bots, Claims};
 use crate::accept::ClientHints;
 use crate::beacon::Size;
 
@@ -114,6 +115,8 @@ pub struct Agent {
     pub model: Name,
     /// Whether the string names a program rather than a browser.
     pub bot: bool,
+    /// What the request's headers have to agree with.
+    pub claims: Claims,
 }
 
 /// Widest screen of an iPad in CSS pixels, held upright as it is always given (Apple's table of devices: 1032).
@@ -130,9 +133,8 @@ impl Agent {
         {
             return self;
         }
-        let Self { browser, browser_major, vendor, bot, .. } = Self::clone(&self);
         let (os, model) = ("iPadOS".into(), "iPad".into());
-        Arc::new(Self { browser, browser_major, vendor, bot, os, os_major: 0, device: Device::Tablet, model })
+        Arc::new(Self { os, os_major: 0, device: Device::Tablet, model, ..Self::clone(&self) })
     }
 }
 
@@ -143,7 +145,7 @@ pub struct Agents {
     bots: Option<Bots>,
     /// 128-bit hash of a User-Agent -> what it says.
     cache: Cache<u128, Arc<Agent>>,
-    hash_keys: [RandomState; 2],
+    hash_key: [u8; 16],
 }
 
 impl Agents {
@@ -152,12 +154,17 @@ impl Agents {
     /// # Errors
     /// Where the rules cannot be read.
     pub fn from_json(json: &str, cache_entries_max: usize) -> Result<Self, RulesError> {
+        let keys = [RandomState::new(), RandomState::new()];
+        let mut hash_key = [0; 16];
+        for (half, key) in hash_key.chunks_mut(8).zip(keys) {
+            half.copy_from_slice(&key.hash_one(0_u8).to_le_bytes());
+        }
         Ok(Self {
             rules: Rules::from_json(json)?,
             signs: device::Signs::new().map_err(RulesError::Atoms)?,
             bots: None,
             cache: Cache::new(cache_entries_max),
-            hash_keys: [RandomState::new(), RandomState::new()],
+            hash_key,
         })
     }
 
@@ -170,14 +177,21 @@ impl Agents {
     pub fn classify(&self, ua: &str, hints: &ClientHints<'_>) -> Arc<Agent> {
         let ua = &ua[..ua.floor_char_boundary(TEXT_BYTES_MAX)];
         let hinted = !hints.is_empty();
-        let hash =
-            |key: &RandomState| if hinted { key.hash_one((ua, hints.all())) } else { key.hash_one(ua) };
-        let [high, low] = self.hash_keys.each_ref().map(|key| u128::from(hash(key)));
-        let key = high << 64 | low;
+        let mut hasher = SipHasher13::new_with_key(&self.hash_key);
+        hasher.write(ua.as_bytes());
+        if hinted {
+            for value in hints.all() {
+                // Never part of a text: one hint is not taken for the end of another.
+                hasher.write_u8(0xFF);
+                hasher.write(value.as_bytes());
+            }
+        }
+        let key = hasher.finish128().as_u128();
         if let Some(agent) = self.cache.get(&key) {
             return agent;
         }
         let mut agent = self.classify_uncached(&hints::thaw(ua, hints));
+        agent.claims = Claims::of(ua);
         agent.bot = self.bots.as_ref().is_some_and(|bots| bots.says(ua));
         if hinted {
             hints::apply(&mut agent, hints);
@@ -205,6 +219,7 @@ impl Agents {
             vendor: name_or(vendor, ""),
             model: name_or(model, ""),
             bot: false,
+            claims: Claims::default(),
         }
     }
 }

@@ -131,25 +131,49 @@ fn is_bare(ua: &str) -> bool {
     }
 }
 
-/// Whether the headers of a request are not those of the browser that `ua` says it is.
-pub fn is_incoherent(ua: &str, traits: &HeaderTraits) -> bool {
-    if !ua.starts_with("Mozilla/5.0 (") {
-        return false;
+/// What a User-Agent says of its browser that a request's headers have to agree with. Kept with the agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// A browser of today's form.
+    browser: bool,
+    /// A Chromium that sends hints over every secure connection.
+    hints: bool,
+    /// A browser that never sends hints.
+    no_hints: bool,
+}
+
+impl Claims {
+    /// Of a User-Agent.
+    pub fn of(ua: &str) -> Self {
+        if !ua.starts_with("Mozilla/5.0 (") {
+            return Self::default();
+        }
+        let other = ua.contains("Firefox/") || ua.contains("iPhone OS") || ua.contains("Version/");
+        Self {
+            browser: true,
+            hints: plain_chrome(ua).is_some_and(|major| major >= HINTS_SINCE_CHROME),
+            no_hints: other && !ua.contains("Chrome/"),
+        }
     }
-    // Every browser says its languages; scripts and headless browsers that borrow its name do not. What says nothing of
-    // itself at all may be a server that passes a visitor's User-Agent on, but for a Chromium, which is what scripts borrow.
-    if !traits.accept_language {
-        let says_more = traits.fetch_metadata || traits.client_hints;
-        return says_more || plain_chrome(ua).is_some_and(|major| major >= HINTS_SINCE_CHROME);
+
+    /// Whether the headers of a request are not those of this browser.
+    pub fn contradict(self, traits: &HeaderTraits) -> bool {
+        if !self.browser {
+            return false;
+        }
+        // Every browser says its languages; scripts and headless browsers that borrow its name do not. What says nothing
+        // of itself at all may be a server that passes a visitor's User-Agent on, but for a Chromium, which is what scripts
+        // borrow.
+        if !traits.accept_language {
+            return traits.fetch_metadata || traits.client_hints || self.hints;
+        }
+        // Hints and metadata come over secure connections alone, so metadata without hints is another browser; and so are
+        // hints from what says that it sends none.
+        match traits.client_hints {
+            true => self.no_hints,
+            false => traits.fetch_metadata && self.hints,
+        }
     }
-    // Hints and metadata come over secure connections alone, so metadata without hints is another browser.
-    if traits.fetch_metadata && !traits.client_hints {
-        return plain_chrome(ua).is_some_and(|major| major >= HINTS_SINCE_CHROME);
-    }
-    // Hints that nothing but a Chromium sends, from what says that it is none.
-    traits.client_hints
-        && (ua.contains("Firefox/") || ua.contains("iPhone OS") || ua.contains("Version/"))
-        && !ua.contains("Chrome/")
 }
 
 /// The major version of a Chrome or Edge that is nothing else besides: views inside applications and other makers'
@@ -207,6 +231,10 @@ mod tests {
         ] {
             assert!(!bots.says(ua), "{ua}");
         }
+    }
+
+    fn is_incoherent(ua: &str, traits: &HeaderTraits) -> bool {
+        Claims::of(ua).contradict(traits)
     }
 
     #[test]

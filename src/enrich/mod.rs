@@ -24,8 +24,8 @@ pub fn enrich<'a>(event: PseudonymousEvent<'a>, agents: &Agents, spam: &SpamDoma
     let Parts { site, grant, measures, mut content, pseudonyms, restricted, place, agent, hints, traits } =
         event.into_parts();
     let Measures { kind, ts_ms, screen, viewport, engaged_ms, scroll_pct, vitals } = measures;
-    let incoherent = bot::is_incoherent(agent.expose(), &traits);
     let agent = agents.classify(agent.expose(), &hints).on(screen);
+    let incoherent = agent.claims.contradict(&traits);
     // Spam comes from nowhere: its host is kept in no column.
     if spam.contains(&content.referrer_host) {
         content.referrer_host = Cow::Borrowed("");
