@@ -276,7 +276,7 @@ fn name_or(name: &str, otherwise: &'static str) -> Name {
             run = if is_digit { run + 1 } else { 0 };
             digits += usize::from(is_digit);
             let number = run > NAME_DIGITS_RUN_MAX || digits > NAME_DIGITS_MAX;
-            !number && (byte == b' ' || byte.is_ascii_graphic()) && !matches!(byte, b'@' | b'%' | b'<')
+            !number && (byte == b' ' || byte.is_ascii_graphic()) && !matches!(byte, b'@' | b'%' | b'<' | b':')
         });
     if plausible && !name.is_empty() { shared(name) } else { Cow::Borrowed(otherwise) }
 }
