@@ -103,10 +103,13 @@ fn is_grease(brand: &str) -> bool {
 
 /// The User-Agent with what the hints know of system and device in the places where it is frozen.
 pub(super) fn thaw<'a>(ua: &'a str, hints: &ClientHints<'_>) -> Cow<'a, str> {
-    let Some(model) = whole(hints.model).filter(|model| !model.is_empty() && !model.contains([';', ')']))
-    else {
-        return Cow::Borrowed(ua);
+    // Whoever writes a header writes what they like: what could be somebody's is no model.
+    let is_model = |model: &Cow<'_, str>| {
+        !model.is_empty()
+            && !model.contains([';', ')'])
+            && crate::deidentify::detect::redact(model).count == 0
     };
+    let Some(model) = whole(hints.model).filter(is_model) else { return Cow::Borrowed(ua) };
     let version = whole(hints.platform_version).unwrap_or_default();
     let version = if version.is_empty() { "10" } else { version.as_ref() };
     Cow::Owned(ua.replacen("Android 10; K", &format!("Android {}; {model}", major(version)), 1))
@@ -274,6 +277,28 @@ mod tests {
             "Mozilla/5.0 (Linux; Android 16; Pixel 9) Chrome/142"
         );
         assert_eq!(thaw("Mozilla/5.0 (X11)", &hints), "Mozilla/5.0 (X11)");
+    }
+
+    #[test]
+    fn a_model_that_could_be_somebodys_is_none() {
+        let ua = "Mozilla/5.0 (Linux; Android 10; K) Chrome/142";
+        let thawed = |model: &str| {
+            let model = format!("\"{model}\"");
+            thaw(ua, &ClientHints { model: &model, ..ClientHints::default() }).into_owned()
+        };
+        for identifier in [
+            "jane@mail.example",
+            "00-1A-2B-3C-4D-5E",
+            "00:1A:2B:3C:4D:5E",
+            "+34612345678",
+            "203.0.113.9",
+            "4111 1111 1111 1111",
+        ] {
+            assert_eq!(thawed(identifier), ua, "{identifier}");
+        }
+        for model in ["SM-S921B", "Pixel 9 Pro", "CPH2581", "moto g(60"] {
+            assert!(thawed(model).contains(model), "{model}");
+        }
     }
 
     proptest! {
