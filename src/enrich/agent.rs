@@ -145,7 +145,8 @@ pub struct Agents {
     bots: Option<Bots>,
     /// 128-bit hash of a User-Agent -> what it says.
     cache: Cache<u128, Arc<Agent>>,
-    hash_key: [u8; 16],
+    /// Under keys drawn at start.
+    hasher: SipHasher13,
 }
 
 impl Agents {
@@ -164,7 +165,7 @@ impl Agents {
             signs: device::Signs::new().map_err(RulesError::Atoms)?,
             bots: None,
             cache: Cache::new(cache_entries_max),
-            hash_key,
+            hasher: SipHasher13::new_with_key(&hash_key),
         })
     }
 
@@ -177,16 +178,7 @@ impl Agents {
     pub fn classify(&self, ua: &str, hints: &ClientHints<'_>) -> Arc<Agent> {
         let ua = &ua[..ua.floor_char_boundary(TEXT_BYTES_MAX)];
         let hinted = !hints.is_empty();
-        let mut hasher = SipHasher13::new_with_key(&self.hash_key);
-        hasher.write(ua.as_bytes());
-        if hinted {
-            for value in hints.all() {
-                // Never part of a text: one hint is not taken for the end of another.
-                hasher.write_u8(0xFF);
-                hasher.write(value.as_bytes());
-            }
-        }
-        let key = hasher.finish128().as_u128();
+        let key = self.key(ua, hinted.then_some(hints));
         if let Some(agent) = self.cache.get(&key) {
             return agent;
         }
@@ -199,6 +191,22 @@ impl Agents {
         let agent = Arc::new(agent);
         self.cache.insert(key, Arc::clone(&agent));
         agent
+    }
+
+    fn key(&self, ua: &str, hints: Option<&ClientHints<'_>>) -> u128 {
+        let Some(hints) = hints else { return self.hasher.hash(ua.as_bytes()).as_u128() };
+        let mut hasher = self.hasher;
+        hasher.write(ua.as_bytes());
+        // The lengths tell where one text ends and the next begins.
+        let mut lengths = ua.len() as u64;
+        for value in hints.all().into_iter().filter(|value| !value.is_empty()) {
+            hasher.write(value.as_bytes());
+        }
+        for value in hints.all() {
+            lengths = lengths.rotate_left(9) ^ value.len() as u64;
+        }
+        hasher.write(&lengths.to_le_bytes());
+        hasher.finish128().as_u128()
     }
 
     fn classify_uncached(&self, ua: &str) -> Agent {
