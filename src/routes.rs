@@ -41,9 +41,30 @@ pub struct Routes {
     pub admin_token: Option<Secret>,
 }
 
+/// What a page of another origin may know of an answer.
+struct Cors {
+    origin: HeaderValue,
+    credentials: bool,
+}
+
+impl Cors {
+    fn put(self, headers: &mut HeaderMap) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, self.origin);
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
+        headers.insert(header::VARY, HeaderValue::from_static("origin"));
+        if self.credentials {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        }
+    }
+}
+
+/// Headers of an answer, with those for other origins and what the server adds: their table is never made twice.
+const HEADERS: usize = 12;
+
 fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
     let mut reply = Response::new(Full::new(body.into()));
     *reply.status_mut() = status;
+    *reply.headers_mut() = HeaderMap::with_capacity(HEADERS);
     reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -122,7 +143,7 @@ impl Routes {
             }
         };
         if let Some(cors) = cors {
-            reply.headers_mut().extend(cors);
+            cors.put(reply.headers_mut());
         }
         reply
     }
@@ -151,7 +172,7 @@ impl Routes {
             }
         };
         if let Some(cors) = cors {
-            answer.headers_mut().extend(cors);
+            cors.put(answer.headers_mut());
         }
         answer
     }
@@ -172,7 +193,7 @@ impl Routes {
         };
         let mut reply = empty(StatusCode::NO_CONTENT);
         let own = reply.headers_mut();
-        own.extend(cors);
+        cors.put(own);
         own.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
         own.insert(
             header::ACCESS_CONTROL_ALLOW_HEADERS,
@@ -182,22 +203,15 @@ impl Routes {
         reply
     }
 
-    /// The headers by which a page of an allowed origin may read the answer; `None` for any other.
-    fn cors(&self, headers: &HeaderMap) -> Option<HeaderMap> {
+    /// By what a page of an allowed origin may read the answer; `None` for any other.
+    fn cors(&self, headers: &HeaderMap) -> Option<Cors> {
         let origin = headers.get(header::ORIGIN)?;
         let text = origin.to_str().ok()?;
         let mut allowing = self.pipeline.sites.iter().filter(|site| site.allows_origin(text)).peekable();
         allowing.peek()?;
         // A site that takes any origin must not tell any page what its visitors' cookies say.
         let credentials = allowing.any(|site| !site.allows_any_origin() || !site.consent.reads_cookies());
-        let mut cors = HeaderMap::with_capacity(4);
-        cors.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        cors.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
-        cors.insert(header::VARY, HeaderValue::from_static("origin"));
-        if credentials {
-            cors.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-        }
-        Some(cors)
+        Some(Cors { origin: origin.clone(), credentials })
     }
 
     fn health(&self, path: &str, detailed: bool) -> Option<Reply> {

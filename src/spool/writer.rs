@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::answers::{Answers, Waiting};
 use super::fs::Out;
 use super::seen::Seen;
 use super::{Batch, Command, Committed, Sealed, Shared, SpoolError, disk, segment};
@@ -17,7 +18,6 @@ use crate::clock::Clock;
 use crate::config::File as Settings;
 use crate::failpoint;
 use crate::ledger::{DUPLICATE, Outcome};
-use crate::telemetry::Telemetry;
 
 /// Bytes that one write and one sync may carry; what waits beyond goes into the next.
 const GROUP_BYTES_MAX: usize = 1024 * 1024;
@@ -53,7 +53,7 @@ struct Group {
     rows: u64,
     /// Ids that this group added to what was seen.
     ids: Vec<u64>,
-    waiting: Vec<(oneshot::Sender<Result<Committed, SpoolError>>, Committed)>,
+    waiting: Vec<Waiting>,
     /// Shares of the memory budget that end with the group.
     held: Vec<Reservation>,
 }
@@ -74,7 +74,7 @@ pub(super) struct Writer {
     clock: Clock,
     seen: Seen,
     shared: Arc<Shared>,
-    telemetry: Telemetry,
+    answers: Answers,
     growing: Option<Growing>,
 }
 
@@ -85,7 +85,7 @@ impl Writer {
         clock: Clock,
         seen: Seen,
         shared: Arc<Shared>,
-        telemetry: Telemetry,
+        answers: Answers,
     ) -> Self {
         Self {
             dir: dir.to_owned(),
@@ -95,7 +95,7 @@ impl Writer {
             clock,
             seen,
             shared,
-            telemetry,
+            answers,
             growing: None,
         }
     }
@@ -199,7 +199,8 @@ impl Writer {
         );
         group.rows += kept.len() as u64;
         group.held.extend(batch.held.take());
-        group.waiting.push((answer, Committed { tally, rows: kept.len() as u32 }));
+        let committed = Committed { tally, rows: kept.len() as u32 };
+        group.waiting.push(Waiting { answer, committed });
     }
 
     /// Makes the group durable and answers everybody in it.
@@ -216,12 +217,12 @@ impl Writer {
             }
         }
         failpoint::reach("synced");
-        for (answer, committed) in group.waiting.drain(..) {
-            if written.is_ok() {
-                self.telemetry.counted(&committed.tally);
+        let waiting = std::mem::take(&mut group.waiting);
+        match written {
+            Ok(()) => self.answers.durable(waiting),
+            Err(_) => {
+                waiting.into_iter().for_each(|waiting| _ = waiting.answer.send(Err(SpoolError::Failed)))
             }
-            // Nobody waits any more where the client has gone; the rows are durable all the same.
-            let _ = answer.send(if written.is_ok() { Ok(committed) } else { Err(SpoolError::Failed) });
         }
         failpoint::reach("answered");
         group.bytes.clear();

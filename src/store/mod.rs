@@ -8,6 +8,7 @@ mod columns;
 pub mod engine;
 mod leak;
 mod migrate;
+mod prepare;
 mod quarantine;
 mod receipts;
 mod retention;
