@@ -69,6 +69,16 @@ struct RejectedEvent {
 }
 
 impl Answer {
+    /// As the sender reads it.
+    ///
+    /// # Errors
+    /// None in practice: it is numbers and this program's own words.
+    pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        let mut json = Vec::with_capacity(128);
+        serde_json::to_writer(&mut json, self)?;
+        Ok(json)
+    }
+
     /// 202 where at least one event was accepted or dropped: a drop must not look different from an acceptance.
     pub fn status(&self) -> StatusCode {
         if self.accepted > 0 || !self.dropped.is_empty() {

@@ -108,7 +108,10 @@ impl Routes {
             (path, &Method::OPTIONS) if path.starts_with(SUBJECTS_PATH) => {
                 self.preflight(request.headers(), None)
             }
-            (path, _) if path.starts_with(SUBJECTS_PATH) => self.subjects(request, peer, false).await,
+            // Rare and large: in a place of its own, or every request's future would have room for it.
+            (path, _) if path.starts_with(SUBJECTS_PATH) => {
+                Box::pin(self.subjects(request, peer, false)).await
+            }
             ("/v1/events", _) => not_allowed("POST, OPTIONS"),
             ("/v1/pixel.gif", _) => not_allowed("GET"),
             (GPC_PATH, &Method::GET | &Method::HEAD) if self.honours_gpc() => {
@@ -279,7 +282,7 @@ impl Routes {
 }
 
 fn told(answer: &Answer) -> Reply {
-    match serde_json::to_vec(answer) {
+    match answer.to_json() {
         Ok(body) => reply(answer.status(), "application/json", body),
         // An answer of numbers and our own words always serializes.
         Err(_) => empty(answer.status()),

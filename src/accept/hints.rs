@@ -69,15 +69,88 @@ pub struct HeaderTraits {
     pub fetch_metadata: bool,
 }
 
-impl HeaderTraits {
+/// Of the headers that are asked for by name, those that are there: most requests lack most of them, and one walk over
+/// the headers is cheaper than a search for each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Present(u16);
+
+/// Names that are asked for often; of the client hints one stands for all.
+const ASKED: [&str; 8] = [
+    "accept-language",
+    "cookie",
+    "dnt",
+    "sec-ch-ua",
+    "sec-fetch-mode",
+    "sec-fetch-site",
+    "sec-gpc",
+    "x-do-not-track",
+];
+const HINTS: &str = "sec-ch-ua-";
+
+impl Present {
     /// Of a request's headers.
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        Self {
-            accept_language: headers.contains_key("accept-language"),
-            client_hints: headers.contains_key("sec-ch-ua"),
-            fetch_metadata: ["sec-fetch-site", "sec-fetch-mode"]
-                .iter()
-                .any(|name| headers.contains_key(*name)),
+        let mut present = 0;
+        for name in headers.keys() {
+            let name = name.as_str();
+            // Few names begin like one of these.
+            if !matches!(name.as_bytes().first(), Some(b'a' | b'c' | b'd' | b's' | b'x')) {
+                continue;
+            }
+            if let Ok(at) = ASKED.binary_search(&name) {
+                present |= 1 << at;
+            } else if name.starts_with(HINTS) {
+                present |= 1 << ASKED.len();
+            }
         }
+        Self(present)
+    }
+
+    /// Whether a header of this name may be there; names that are not in the list always may.
+    pub(super) fn may_have(self, name: &str) -> bool {
+        ASKED.binary_search(&name).map_or(true, |at| self.0 >> at & 1 == 1)
+    }
+
+    /// Whether any client hint is there.
+    pub(super) fn has_hints(self) -> bool {
+        self.0 >> ASKED.len() & 1 == 1 || self.may_have("sec-ch-ua")
+    }
+
+    /// Which of them are there that browsers send by themselves.
+    pub(super) fn traits(self) -> HeaderTraits {
+        HeaderTraits {
+            accept_language: self.may_have("accept-language"),
+            client_hints: self.may_have("sec-ch-ua"),
+            fetch_metadata: self.may_have("sec-fetch-site") || self.may_have("sec-fetch-mode"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_sorted_and_found() {
+        assert!(ASKED.is_sorted());
+        for name in ASKED {
+            let mut headers = HeaderMap::new();
+            assert!(!Present::of(&headers).may_have(name));
+            headers.insert(name, http::HeaderValue::from_static("1"));
+            let present = Present::of(&headers);
+            assert!(present.may_have(name), "{name}");
+            assert_eq!(ASKED.into_iter().filter(|name| present.may_have(name)).count(), 1);
+        }
+        assert!(Present::default().may_have("origin"), "nobody looked for it");
+    }
+
+    #[test]
+    fn any_hint_is_a_hint() {
+        for name in ["sec-ch-ua", "sec-ch-ua-model", "sec-ch-ua-platform"] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, http::HeaderValue::from_static("1"));
+            assert!(Present::of(&headers).has_hints(), "{name}");
+        }
+        assert!(!Present::default().has_hints());
     }
 }

@@ -237,8 +237,9 @@ fn size(field: Field<WireSize<'_>>, name: &'static str) -> Result<Size, RejectCo
     Ok(Size { w: side(size.w)?, h: side(size.h)? })
 }
 
-fn utm<'a>(field: Field<WireUtm<'a>>) -> Result<Utm<'a>, RejectCode> {
+fn utm<'a>(field: Field<Box<WireUtm<'a>>>) -> Result<Utm<'a>, RejectCode> {
     let Some(utm) = taken(field, "utm")? else { return Ok(Utm::default()) };
+    let utm = *utm;
     let word = |field| Ok(Some(text(field, "utm", NAME_BYTES_MAX)?).filter(|word| !word.is_empty()));
     Ok(Utm {
         source: word(utm.source)?,
@@ -251,8 +252,9 @@ fn utm<'a>(field: Field<WireUtm<'a>>) -> Result<Utm<'a>, RejectCode> {
     })
 }
 
-fn vitals(field: Field<WireVitals<'_>>) -> Result<Vitals, RejectCode> {
+fn vitals(field: Field<Box<WireVitals<'_>>>) -> Result<Vitals, RejectCode> {
     let Some(vitals) = taken(field, "vitals")? else { return Ok(Vitals::default()) };
+    let vitals = *vitals;
     let ms = |field| number(field, "vitals", VITAL_MS_MAX);
     let cls = match taken(vitals.cls, "vitals")? {
         Some(cls) if !(0.0..=100.0).contains(&cls) => return Err(RejectCode::FieldRange("vitals")),
@@ -269,8 +271,9 @@ fn vitals(field: Field<WireVitals<'_>>) -> Result<Vitals, RejectCode> {
     })
 }
 
-fn crash<'a>(field: Field<WireCrash<'a>>) -> Result<Crash<'a>, RejectCode> {
+fn crash<'a>(field: Field<Box<WireCrash<'a>>>) -> Result<Crash<'a>, RejectCode> {
     let Some(crash) = taken(field, "crash")? else { return Ok(Crash::default()) };
+    let crash = *crash;
     taken(crash.handled, "crash.handled")?;
     Ok(Crash {
         kind: text(crash.kind, "crash.kind", NAME_BYTES_MAX)?,

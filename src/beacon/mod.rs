@@ -136,7 +136,9 @@ pub fn forbidden(codes: impl Iterator<Item = RejectCode> + Clone) -> Option<Refu
 }
 
 fn json(body: &[u8]) -> Result<Root<'_>, Refusal> {
-    match serde_json::from_slice::<Field<Root<'_>>>(body) {
+    // Once for the whole body instead of once a text.
+    let body = std::str::from_utf8(body).map_err(|_| Refusal::JsonInvalid)?;
+    match serde_json::from_str::<Field<Root<'_>>>(body) {
         Ok(Field::Value(root)) => Ok(root),
         Ok(Field::Absent | Field::Wrong) => Err(Refusal::ShapeInvalid),
         Err(_) => Err(Refusal::JsonInvalid),

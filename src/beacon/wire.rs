@@ -77,14 +77,14 @@ wire_object! {
         timezone "timezone": Text<'a>,
         connection "connection": Text<'a>,
         app "app": WireApp<'a>,
-        utm "utm": WireUtm<'a>,
+        utm "utm": Box<WireUtm<'a>>,
         name "name": Text<'a>,
         props "props": WireProps<'a>,
         point "point": Text<'a>,
         engaged_ms "engaged_ms": f64,
         scroll_pct "scroll_pct": f64,
-        vitals "vitals": WireVitals<'a>,
-        crash "crash": WireCrash<'a>,
+        vitals "vitals": Box<WireVitals<'a>>,
+        crash "crash": Box<WireCrash<'a>>,
     }
 }
 
@@ -205,9 +205,10 @@ pub struct Events<'a> {
     pub(super) too_many: bool,
 }
 
-impl<'a> Leaf<'a> for Box<WireEvent<'a>> {
+/// What few events have has a place of its own, so that an event is small enough to be handed on.
+impl<'a, T: Leaf<'a>> Leaf<'a> for Box<T> {
     fn from_map<A: MapAccess<'a>>(map: A) -> Result<Option<Self>, A::Error> {
-        Ok(WireEvent::from_map(map)?.map(Box::new))
+        Ok(T::from_map(map)?.map(Box::new))
     }
 }
 
