@@ -2,7 +2,10 @@
 //!
 //! Signs are words that makers of devices and browsers put into the string; all are looked for in one pass.
 //! Where several classes show, the more particular one wins, in the order of [`Sign`]: a television that runs
-//! Android is a television. What shows no sign at all is judged by the operating system that the rules found.
+//! Android is a television. On Android the model's name says more than any other word (see `models`). What shows no
+//! sign at all is judged by the operating system that the rules found.
+
+mod models;
 
 use aho_corasick::AhoCorasick;
 
@@ -256,6 +259,7 @@ const SIGNS: &[(&str, Sign, At)] = &[
 /// Finds the signs.
 pub(super) struct Signs {
     automaton: AhoCorasick,
+    models: models::Models,
 }
 
 impl Signs {
@@ -264,7 +268,7 @@ impl Signs {
             .ascii_case_insensitive(true)
             .kind(Some(aho_corasick::AhoCorasickKind::ContiguousNFA))
             .build(SIGNS.iter().map(|(sign, ..)| sign))?;
-        Ok(Self { automaton })
+        Ok(Self { automaton, models: models::Models::new() })
     }
 
     /// The class that `ua` shows; `os` is uap-core's operating system family, `family` its device family.
@@ -290,6 +294,10 @@ impl Signs {
 
         if has(Sign::Other) {
             return Device::Other;
+        }
+        let model = models::name_of(ua).and_then(|name| self.models.class(&ua[name]));
+        if let Some(class) = model.or_else(|| models::class_of_build(ua)) {
+            return class;
         }
         if has(Sign::Console) {
             return Device::Console;
