@@ -5,8 +5,10 @@ use super::UNKNOWN;
 
 /// What an operating system writes into a User-Agent by which uap-core does not find it, most particular first: where one
 /// of the texts is there, in any case, it is this system. Names are those of the systems' own documentation.
-const SIGNS: [(&[&str], &str); 25] = [
+const SIGNS: [(&[&str], &str); 32] = [
     (&["chromebook", "cros "], "Chrome OS"),
+    (&["plasma mobile"], "Linux"),
+    (&["antennapod", "podcastaddict", "podkicker", "beyondpod", "doggcatcher"], "Android"),
     (&["yunos", "aliyunos"], "Android"),
     (&["andr0id", "diordna", "android sdk", "android 1", "android_", "remixos"], "Android"),
     (
@@ -30,7 +32,7 @@ const SIGNS: [(&[&str], &str); 25] = [
     (&["kreatv", "google fiber", "youview", "linux mips", "sraf/"], "Linux"),
     (&["nokia808", "symbian", "symbos", "series60", "series40"], "Symbian OS"),
     (&["watchos", "apple watch"], "watchOS"),
-    (&["iphone", "ipad", "ipod", "(iph", "/ios", "(ios", " ios", "apple-ios"], "iOS"),
+    (&["iphone", "ipad", "ipod", "(iph", "/ios", "(ios", " ios", "-ios"], "iOS"),
     (
         &[
             "macos",
@@ -54,6 +56,11 @@ const SIGNS: [(&[&str], &str); 25] = [
         "Java ME",
     ),
     (&["brew"], "BREW"),
+    (&["(rex;", "rex os"], "REX OS"),
+    (&["amigaos", "amigavoyager"], "AmigaOS"),
+    (&["(os/2", "warp 4"], "OS/2"),
+    (&["nintendo 3ds", "nintendo ds", "new nintendo 3ds"], "Nintendo Portable"),
+    (&["nintendo"], "Nintendo"),
     (&["haiku", "beos"], "BeOS"),
     (&["openvms"], "OpenVMS"),
     (&["playstation portable", "playstation vita", "psp ("], "PlayStation Portable"),
@@ -64,8 +71,14 @@ const SIGNS: [(&[&str], &str); 25] = [
 /// Systems that uap-core names by a part of what they are: then a sign of a more particular one counts.
 const COARSE: [&str; 5] = [UNKNOWN, "", "Linux", "Windows", "Android"];
 
+/// What runs on televisions by its own name.
+const ON_TELEVISIONS: [&str; 8] =
+    ["Android", "Linux", "Tizen", "Web0S", "webOS", "Windows", "Fire OS", "Chromecast"];
+
 /// The system and its version: uap-core's, or what the signs say, without numbers that are frozen.
 pub(super) fn of<'a>(ua: &str, os: &'a str, version: &'a str) -> (std::borrow::Cow<'a, str>, &'a str) {
+    // On televisions uap-core's rules take the maker's name for the system's.
+    let os = if ua.contains("HbbTV/") && !ON_TELEVISIONS.contains(&os) { UNKNOWN } else { os };
     let known = || {
         let small = ua.to_ascii_lowercase();
         SIGNS.iter().find(|(signs, _)| signs.iter().any(|sign| small.contains(sign))).map(|(_, name)| *name)
@@ -77,7 +90,7 @@ pub(super) fn of<'a>(ua: &str, os: &'a str, version: &'a str) -> (std::borrow::C
         let finer = match os {
             "Linux" => !matches!(found, "Linux" | "iOS" | "Mac OS X" | "Windows" | "watchOS"),
             "Windows" => matches!(found, "Windows Phone" | "webOS mobile"),
-            "Android" => found == "Chrome OS",
+            "Android" => matches!(found, "Chrome OS") || ua.contains("Plasma Mobile"),
             _ => true,
         };
         if finer {
