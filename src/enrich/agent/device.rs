@@ -83,6 +83,10 @@ const SIGNS: &[(&str, Sign, At)] = &[
     ("tvblack", Sign::Tv, At::Any),
     ("vizios", Sign::Tv, At::Any),
     ("whaleos", Sign::Tv, At::Any),
+    ("hololens", Sign::Other, At::Start),
+    ("magic leap", Sign::Other, At::Start),
+    ("helio/", Sign::Other, At::Start),
+    ("vive", Sign::Other, At::Word),
     ("gamepad", Sign::Console, At::Start),
     ("retroid", Sign::Console, At::Start),
     ("rg353", Sign::Console, At::Start),
@@ -98,6 +102,10 @@ const SIGNS: &[(&str, Sign, At)] = &[
     ("shield portable", Sign::Console, At::Start),
     ("steam deck", Sign::Console, At::Start),
     ("dreamcast", Sign::Console, At::Start),
+    ("wii", Sign::Console, At::Start),
+    ("planetweb", Sign::Console, At::Start),
+    ("sega", Sign::Console, At::Word),
+    ("steamdeck", Sign::Console, At::Start),
     ("hbbtv", Sign::Tv, At::Any),
     ("ce-html", Sign::Tv, At::Any),
     ("smarttv", Sign::Tv, At::Any),
@@ -120,6 +128,23 @@ const SIGNS: &[(&str, Sign, At)] = &[
     ("atv", Sign::Tv, At::Word),
     ("tv", Sign::Tv, At::Word),
     ("_tv_", Sign::Tv, At::Any),
+    ("leanback", Sign::Tv, At::Start),
+    ("dlnadoc", Sign::Tv, At::Start),
+    ("omi/", Sign::Tv, At::Start),
+    ("sraf/", Sign::Tv, At::Start),
+    ("ekioh", Sign::Tv, At::Start),
+    ("seraphic", Sign::Tv, At::Start),
+    ("vewd", Sign::Tv, At::Start),
+    ("kylo", Sign::Tv, At::Start),
+    ("opentv", Sign::Tv, At::Start),
+    ("enigma2", Sign::Tv, At::Start),
+    ("dreambox", Sign::Tv, At::Start),
+    ("humax", Sign::Tv, At::Start),
+    ("technisat", Sign::Tv, At::Start),
+    ("loewe", Sign::Tv, At::Start),
+    ("metz", Sign::Tv, At::Start),
+    ("tivo", Sign::Tv, At::Start),
+    ("sberbox", Sign::Tv, At::Start),
     ("netcast", Sign::Tv, At::Any),
     ("web0s", Sign::Tv, At::Any),
     ("crkey", Sign::Tv, At::Any),
@@ -169,6 +194,7 @@ const SIGNS: &[(&str, Sign, At)] = &[
     ("kfon", Sign::Tablet, At::Start),
     ("playbook", Sign::Tablet, At::Start),
     ("touchpad", Sign::Tablet, At::Start),
+    ("opera tab", Sign::Tablet, At::Start),
     ("xoom", Sign::Tablet, At::Start),
     ("nexus 7", Sign::Tablet, At::Word),
     ("nexus 9", Sign::Tablet, At::Word),
@@ -266,6 +292,40 @@ const SIGNS: &[(&str, Sign, At)] = &[
     ("sm-s", Sign::Mobile, At::Start),
     ("gt-i", Sign::Mobile, At::Start),
     ("gt-s", Sign::Mobile, At::Start),
+    ("irix", Sign::Desktop, At::Start),
+    ("hp-ux", Sign::Desktop, At::Start),
+    ("openvms", Sign::Desktop, At::Start),
+    ("risc os", Sign::Desktop, At::Start),
+    ("morphos", Sign::Desktop, At::Start),
+    ("amiga", Sign::Desktop, At::Start),
+    ("qnx", Sign::Desktop, At::Start),
+    ("dragonfly", Sign::Desktop, At::Start),
+    ("itunes/", Sign::Desktop, At::Start),
+    ("foobar2000", Sign::Desktop, At::Start),
+    ("winamp", Sign::Desktop, At::Start),
+    ("rhythmbox", Sign::Desktop, At::Start),
+    ("banshee", Sign::Desktop, At::Start),
+    ("clementine", Sign::Desktop, At::Start),
+    ("amarok", Sign::Desktop, At::Start),
+    ("gpodder", Sign::Desktop, At::Start),
+    ("liferea", Sign::Desktop, At::Start),
+    ("akregator", Sign::Desktop, At::Start),
+    ("feeddemon", Sign::Desktop, At::Start),
+    ("netnewswire/", Sign::Desktop, At::Start),
+    ("rssowl", Sign::Desktop, At::Start),
+    ("quiterss", Sign::Desktop, At::Start),
+    ("thunderbird", Sign::Desktop, At::Start),
+    ("nsplayer", Sign::Desktop, At::Start),
+    ("musicbee", Sign::Desktop, At::Start),
+    ("songbird", Sign::Desktop, At::Start),
+    ("zune/", Sign::Desktop, At::Start),
+    ("winnt", Sign::Desktop, At::Start),
+    ("win95", Sign::Desktop, At::Start),
+    ("win98", Sign::Desktop, At::Start),
+    ("desktop", Sign::Desktop, At::Word),
+    ("mac", Sign::Desktop, At::Word),
+    ("aix", Sign::Desktop, At::Word),
+    ("linux", Sign::Desktop, At::Any),
     ("cros", Sign::Desktop, At::Word),
     ("windows", Sign::Desktop, At::Start),
     ("win10", Sign::Desktop, At::Start),
@@ -292,6 +352,30 @@ const SIGNS: &[(&str, Sign, At)] = &[
     ("amigaos", Sign::Desktop, At::Start),
     ("cygwin", Sign::Desktop, At::Start),
 ];
+
+/// The system and the class behind Puffin's version, "Puffin/9.4.1AP": A, I, L, M and W for the system, P, T and D for
+/// telephone, tablet and desktop.
+pub(super) fn puffin(ua: &str) -> Option<(&'static str, Device)> {
+    let version = &ua[ua.find("Puffin/")? + "Puffin/".len()..];
+    let marks = version.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let marks = marks.split(' ').next().unwrap_or_default().as_bytes();
+    let &[system, class] = marks else { return None };
+    let system = match system {
+        b'A' => "Android",
+        b'I' => "iOS",
+        b'L' => "Linux",
+        b'M' => "Mac OS X",
+        b'W' => "Windows",
+        _ => "",
+    };
+    let class = match class {
+        b'P' => Device::Mobile,
+        b'T' => Device::Tablet,
+        b'D' => Device::Desktop,
+        _ => return None,
+    };
+    Some((system, class))
+}
 
 /// Finds the signs.
 pub(super) struct Signs {
@@ -332,6 +416,10 @@ impl Signs {
         if has(Sign::Other) {
             return Device::Other;
         }
+        // Puffin fetches pages in its makers' computers, whose names it sends, and says behind its version what it runs on.
+        if let Some((_, class)) = puffin(ua) {
+            return class;
+        }
         let model = models::name_of(ua).and_then(|name| self.models.class(&ua[name]));
         if let Some(class) = model.or_else(|| models::class_of_build(ua)) {
             return class;
@@ -348,6 +436,14 @@ impl Signs {
             .any(|sign| ua.contains(sign))
         {
             return Device::Desktop;
+        }
+        // A telephone that asks for the desktop's page, on processors that tablets have too.
+        if ua.contains("WPDesktop") {
+            return Device::Mobile;
+        }
+        // Internet Explorer says so on screens that can be touched; in its days these were tablets.
+        if os == "Windows" && ua.contains("Trident/") && ua.contains("; Touch") {
+            return Device::Tablet;
         }
         let is_computer = os == "Windows" && !ua.contains("; ARM;") || os == "Mac OS X";
         if has(Sign::Tablet) && !is_computer {

@@ -82,11 +82,12 @@ impl Models {
             *buffer.get_mut(length)? = byte.to_ascii_lowercase();
             length += 1;
         }
-        let name = &buffer[..length];
-        self.of(name).or_else(|| {
-            let without = MAKERS.iter().find_map(|maker| name.strip_prefix(maker.as_bytes()))?;
+        let plain = &buffer[..length];
+        let without_maker = || {
+            let without = MAKERS.iter().find_map(|maker| plain.strip_prefix(maker.as_bytes()))?;
             self.of(without)
-        })
+        };
+        self.of(plain).or_else(without_maker).or_else(|| is_called_tablet(name).then_some(Device::Tablet))
     }
 
     fn of(&self, name: &[u8]) -> Option<Device> {
@@ -98,6 +99,20 @@ impl Models {
             Some(self.names[at].1)
         })
     }
+}
+
+/// Whether a name has "tab" or "pad" at the end of one of its words, as "SurfTab 7" and "NAVIPAD_8" do: of the names in
+/// browscap 234 tablets and 4 telephones, Coolpad's aside, whose brand it is.
+fn is_called_tablet(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let is_at = |at: usize| {
+        let word = [bytes[at], bytes[at + 1], bytes[at + 2]].map(|byte| byte.to_ascii_lowercase());
+        let ends = !bytes.get(at + 3).is_some_and(u8::is_ascii_alphabetic);
+        let maker = bytes[..at].to_ascii_lowercase();
+        let other = maker.ends_with(b"cool") || maker.ends_with(b"fone") || maker.ends_with(b"touch");
+        ends && !other && matches!(&word, b"tab" | b"pad")
+    };
+    (0..bytes.len().saturating_sub(2)).any(is_at)
 }
 
 /// What stands in a table, with its section's class.
