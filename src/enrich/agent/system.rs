@@ -77,11 +77,6 @@ const ON_TELEVISIONS: [&str; 8] =
 
 /// The system and its version: uap-core's, or what the signs say, without numbers that are frozen.
 pub(super) fn of<'a>(ua: &str, os: &'a str, version: &'a str) -> (std::borrow::Cow<'a, str>, &'a str) {
-    if let Some((system, _)) =
-        super::device::puffin(ua).filter(|(system, _)| !system.is_empty() && *system != os)
-    {
-        return (system.into(), "");
-    }
     // On televisions uap-core's rules take the maker's name for the system's.
     let os = if ua.contains("HbbTV/") && !ON_TELEVISIONS.contains(&os) { UNKNOWN } else { os };
     let known = || {
