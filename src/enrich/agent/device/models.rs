@@ -221,7 +221,7 @@ mod tests {
         for name in ["SM-T510", "SM_T510", "sm t510", "SAMSUNG SM-T510"] {
             assert_eq!(models.class(name), Some(Device::Tablet), "{name}");
         }
-        assert_eq!(models.class("SM-G991B"), None);
+        assert_eq!(models.class("SM-G991B"), Some(Device::Mobile));
         assert_eq!(models.class("BRAVIA 4K UR3"), Some(Device::Tv));
         assert_eq!(models.class("23046RP50C"), Some(Device::Tablet));
         assert_eq!(models.class("2201117TG"), None);
