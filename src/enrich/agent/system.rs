@@ -1,6 +1,10 @@
 //! The operating system where uap-core's rules do not know it, know it by a part of its name, or where the number is
 //! frozen in every browser's User-Agent and no fact.
 
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+
 use super::UNKNOWN;
 
 /// What an operating system writes into a User-Agent by which uap-core does not find it, most particular first: where one
@@ -75,16 +79,30 @@ const COARSE: [&str; 5] = [UNKNOWN, "", "Linux", "Windows", "Android"];
 const ON_TELEVISIONS: [&str; 8] =
     ["Android", "Linux", "Tizen", "Web0S", "webOS", "Windows", "Fire OS", "Chromecast"];
 
+/// All signs in one pass, each with its place in [`SIGNS`]; `None` only if they cannot be compiled.
+static FINDER: LazyLock<Option<(AhoCorasick, Vec<usize>)>> = LazyLock::new(|| {
+    let all =
+        || SIGNS.iter().enumerate().flat_map(|(at, (signs, _))| signs.iter().map(move |sign| (at, sign)));
+    let automaton = AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .kind(Some(AhoCorasickKind::ContiguousNFA))
+        .build(all().map(|(_, sign)| sign));
+    Some((automaton.ok()?, all().map(|(at, _)| at).collect()))
+});
+
+/// The system of the first entry of [`SIGNS`] that shows in `ua`.
+fn known(ua: &str) -> Option<&'static str> {
+    let (automaton, places) = FINDER.as_ref()?;
+    let first = automaton.find_overlapping_iter(ua).map(|found| places[found.pattern().as_usize()]).min()?;
+    Some(SIGNS[first].1)
+}
+
 /// The system and its version: uap-core's, or what the signs say, without numbers that are frozen.
 pub(super) fn of<'a>(ua: &str, os: &'a str, version: &'a str) -> (std::borrow::Cow<'a, str>, &'a str) {
     // On televisions uap-core's rules take the maker's name for the system's.
     let os = if ua.contains("HbbTV/") && !ON_TELEVISIONS.contains(&os) { UNKNOWN } else { os };
-    let known = || {
-        let small = ua.to_ascii_lowercase();
-        SIGNS.iter().find(|(signs, _)| signs.iter().any(|sign| small.contains(sign))).map(|(_, name)| *name)
-    };
     if COARSE.contains(&os)
-        && let Some(found) = known()
+        && let Some(found) = known(ua)
     {
         // Of what uap-core knows, a sign may say it finer, and never that it is another family.
         let finer = match os {
@@ -117,5 +135,23 @@ fn is_frozen(ua: &str, os: &str, version: &str) -> bool {
         "Mac OS X" => version == "10" && (ua.contains("10_15") || ua.contains("10.15")),
         "Android" => version == "10" && ua.contains("Android 10; K)"),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_sign_counts_wherever_it_stands() {
+        assert!(FINDER.is_some());
+        for (ua, want) in [
+            ("Mozilla/5.0 (X11; CrOS x86_64)", Some("Chrome OS")),
+            ("Nintendo 3DS", Some("Nintendo Portable")),
+            ("Linux; Andr0id 9", Some("Android")),
+            ("nothing", None),
+        ] {
+            assert_eq!(known(ua), want, "{ua}");
+        }
     }
 }
