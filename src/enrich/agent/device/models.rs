@@ -178,7 +178,8 @@ fn is_mark(part: &str) -> bool {
 }
 
 /// What the build's number says: the second letter of Android's own is the branch that it was made from ("Codenames, tags,
-/// and build numbers" of the Android Open Source Project), T for televisions and W for watches.
+/// and build numbers" of the Android Open Source Project). T and W are those of televisions and watches: so it is in
+/// every agent with a dated build that was looked at, and the document does not list them.
 pub(super) fn class_of_build(ua: &str) -> Option<Device> {
     let build = &ua[ua.find(" Build/")? + " Build/".len()..];
     let (branch, rest) = build.split_once('.')?;

@@ -23,7 +23,7 @@ pub(super) enum At {
     Word,
 }
 
-/// Lower-case sign, class, place. Names of products and platforms, from their makers' own documentation.
+/// Lower-case sign, class, place. Names of products and platforms, of public knowledge.
 pub(super) const SIGNS: &[(&str, Sign, At)] = &[
     ("smartspeaker", Sign::Other, At::Any),
     ("apple watch", Sign::Other, At::Any),
