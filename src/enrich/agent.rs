@@ -233,7 +233,7 @@ impl Agents {
 }
 
 /// What is written behind the engine's own name and says which browser it is, where uap-core stops at the engine.
-const BEHIND_ENGINE: [(&str, &str); 8] = [
+const BEHIND_ENGINE: [(&str, &str); 13] = [
     ("OPR/", "Opera"),
     ("OPT/", "Opera"),
     ("OPX/", "Opera"),
@@ -242,6 +242,11 @@ const BEHIND_ENGINE: [(&str, &str); 8] = [
     ("baiduboxapp", "Baidu Browser"),
     (" T7/", "Baidu Browser"),
     ("PicoBrowser/", "Pico Browser"),
+    ("SailfishBrowser/", "Sailfish Browser"),
+    ("NokiaBrowser/", "Nokia Browser"),
+    ("Browser/NF", "NetFront"),
+    ("opera/", "Opera"),
+    ("Version/4.0 Firefox/", "Firefox"),
 ];
 
 /// The browser behind what stands for it: a television names the standard that it speaks (HbbTV) beside the browser that it
@@ -257,12 +262,13 @@ fn behind_standard<'a>(ua: &'a str, browser: &'a str, version: &'a str) -> (&'a 
     }
     let own = BEHIND_ENGINE.into_iter().find_map(after);
     let of_tv = || {
-        const TV: [(&str, &str); 5] = [
+        const TV: [(&str, &str); 6] = [
             ("Opera/", "Opera"),
             ("Firefox/", "Firefox"),
             ("Chrome/", "Chrome"),
             ("Chr0me/", "Chrome"),
             ("Chromium/", "Chrome"),
+            ("Chromium_", "Chrome"),
         ];
         if matches!(browser, "HbbTV" | "Other" | "") { TV.into_iter().find_map(after) } else { None }
     };
@@ -297,6 +303,7 @@ fn browser_name(family: &str) -> &str {
         "Android" => "Android Browser",
         "Opera Tablet" => "Opera",
         "IE Large Screen" => "IE",
+        "Seznam prohl\u{ed}\u{17e}e\u{10d}" => "Seznam Browser",
         _ => family.strip_suffix(" iOS").unwrap_or(family),
     };
     name.strip_suffix(" Mobile").unwrap_or(name)
@@ -307,6 +314,8 @@ fn os_name(family: &str) -> &str {
         "Mac OS X" | "Mac OS" => "macOS",
         "Web0S" | "WebOS" => "webOS",
         "WatchOS" => "watchOS",
+        "Brew MP" => "BREW",
+        "Kindle" => "Linux",
         _ => family,
     }
 }
