@@ -267,7 +267,9 @@ impl Routes {
                 reply(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", metrics)
             }
             ("/metrics", _) => not_allowed("GET, HEAD"),
-            (path, _) if path.starts_with(SUBJECTS_PATH) => self.subjects(request, peer, true).await,
+            (path, _) if path.starts_with(SUBJECTS_PATH) => {
+                Box::pin(self.subjects(request, peer, true)).await
+            }
             _ => refuse(Refusal::NotFound),
         }
     }

@@ -286,7 +286,7 @@ fn crash<'a>(field: Field<Box<WireCrash<'a>>>) -> Result<Crash<'a>, RejectCode> 
 }
 
 /// Checks one event. What it lacks for its type, or has with a wrong type or bound, is named in the code.
-pub(super) fn check<'a>(wire: WireEvent<'a>) -> Result<(Event<'a>, Option<Time>), RejectCode> {
+pub(super) fn check<'a>(wire: WireEvent<'a>) -> Result<(Box<Event<'a>>, Option<Time>), RejectCode> {
     let word = taken(wire.kind, "type")?.unwrap_or_default();
     let kind = Kind::parse(&word).ok_or(RejectCode::TypeUnknown)?;
     let ts = match wire.ts {
@@ -314,7 +314,7 @@ pub(super) fn check<'a>(wire: WireEvent<'a>) -> Result<(Event<'a>, Option<Time>)
         None => (None, None),
     };
     let app = taken(wire.app, "app")?.unwrap_or_default();
-    let event = Event {
+    let event = Box::new(Event {
         kind,
         id: id(wire.id, "id", ID_BYTES_MAX)?,
         url,
@@ -344,7 +344,7 @@ pub(super) fn check<'a>(wire: WireEvent<'a>) -> Result<(Event<'a>, Option<Time>)
         scroll_pct: number(wire.scroll_pct, "scroll_pct", 100)?.unwrap_or(0) as u8,
         vitals: vitals(wire.vitals)?,
         crash: crash(wire.crash)?,
-    };
+    });
     event.require_what_its_type_needs()?;
     Ok((event, ts))
 }

@@ -91,6 +91,12 @@ pub enum Text<'a> {
     Given(&'a str),
 }
 
+impl std::fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self)
+    }
+}
+
 impl std::ops::Deref for Text<'_> {
     type Target = str;
 

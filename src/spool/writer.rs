@@ -22,6 +22,14 @@ use crate::ledger::{DUPLICATE, Outcome};
 /// Bytes that one write and one sync may carry; what waits beyond goes into the next.
 const GROUP_BYTES_MAX: usize = 1024 * 1024;
 
+/// A group that had this many requests was a crowd: where one has come, more are coming.
+const CROWD_REQUESTS: usize = 4;
+
+/// How long a crowd is waited for at a time, and in all. A write and a sync cost as much for one request as for a hundred;
+/// and while this thread sleeps nobody has to wake it.
+const CROWD_PAUSE: Duration = Duration::from_micros(400);
+const CROWD_WAIT_MAX: Duration = Duration::from_millis(3);
+
 /// How often to look whether the store has caught up.
 const BEHIND_POLL: Duration = Duration::from_millis(50);
 
@@ -103,21 +111,18 @@ impl Writer {
     /// Works until it is told to close or nobody is left to tell it.
     pub(super) fn run(mut self, inbox: &Receiver<Command>) {
         let mut group = Group::default();
+        let mut crowd = false;
         loop {
-            let mut waiting = self.wait(inbox);
+            let first = self.wait(inbox);
+            let gone = matches!(first, Next::Gone);
             let mut then = None;
-            while let Next::Command(command) = waiting {
-                match command {
-                    Command::Append(batch, answer) => self.add(&mut group, batch, answer),
-                    Command::Remember(ids) => self.remember(&ids),
-                    Command::Seal(_) | Command::Close(_) => then = Some(command),
+            if let Next::Command(command) = first {
+                then = self.take(&mut group, command, inbox);
+                if crowd && then.is_none() {
+                    then = self.gather(&mut group, inbox);
                 }
-                if then.is_some() || group.bytes.len() >= GROUP_BYTES_MAX {
-                    waiting = Next::Nothing;
-                    break;
-                }
-                waiting = inbox.try_recv().map_or(Next::Nothing, Next::Command);
             }
+            crowd = group.waiting.len() >= CROWD_REQUESTS;
             self.commit(&mut group);
             match then {
                 Some(Command::Seal(answer)) => {
@@ -132,10 +137,46 @@ impl Writer {
                     let _ = answer.send(());
                     return;
                 }
-                _ if matches!(waiting, Next::Gone) => return self.seal(),
+                _ if gone => return self.seal(),
                 _ => self.seal_if_due(),
             }
         }
+    }
+
+    /// Takes a command and all that wait behind it into the group, up to one that is for afterwards or until the group is
+    /// full.
+    fn take(&mut self, group: &mut Group, first: Command, inbox: &Receiver<Command>) -> Option<Command> {
+        let mut next = Some(first);
+        while let Some(command) = next {
+            match command {
+                Command::Append(batch, answer) => self.add(group, batch, answer),
+                Command::Remember(ids) => self.remember(&ids),
+                Command::Seal(_) | Command::Close(_) => return Some(command),
+            }
+            if group.bytes.len() >= GROUP_BYTES_MAX {
+                break;
+            }
+            next = inbox.try_recv().ok();
+        }
+        None
+    }
+
+    /// Waits for the rest of a crowd, as long as it keeps coming.
+    fn gather(&mut self, group: &mut Group, inbox: &Receiver<Command>) -> Option<Command> {
+        let begun = Instant::now();
+        while group.bytes.len() < GROUP_BYTES_MAX && begun.elapsed() < CROWD_WAIT_MAX {
+            let before = group.waiting.len();
+            std::thread::sleep(CROWD_PAUSE);
+            let then = inbox.try_recv().ok().and_then(|command| self.take(group, command, inbox));
+            if then.is_some() {
+                return then;
+            }
+            // Stragglers are no crowd.
+            if group.waiting.len() - before <= before / 16 {
+                break;
+            }
+        }
+        None
     }
 
     /// The next command, or nothing when the growing segment's time has come.
