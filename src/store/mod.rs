@@ -29,7 +29,7 @@ pub use retention::{Retained, STATE_DAYS, agrees_on_time, retain};
 pub use ship::Shipper;
 pub use sql::{SqlError, Target, query};
 pub use verdict::{Brief, Verdict, brief};
-pub use visits::settle_visits;
+pub use visits::{freshen_visits, settle_visits};
 
 use crate::config::Secret;
 use engine::{Access, Engine};
