@@ -363,10 +363,145 @@ fn figures_are_those_of_a_plain_recomputation() {
 
     // The period before.
     let compare = json!({"metrics": ["visits"], "include": {"comparisons": {"mode": "previous_period"}}});
-    let beside = query(&collector, compare)["results"][0]["comparison"]["metrics"][0].clone();
-    let bounds: BTreeSet<String> = (0..30).map(|back| local_day(now_ms() - (30 + back) * DAY_MS)).collect();
-    let earlier = visits
-        .iter()
-        .filter(|visit| bounds.contains(&local_day(visit.start)) || bounds.contains(&local_day(visit.end)));
-    close(&beside, earlier.count() as f64);
+    let answer = query(&collector, compare);
+    let beside = &answer["results"][0]["comparison"];
+    let [first, last] =
+        [0, 1].map(|end| answer["meta"]["comparison_date_range"][end].as_str().unwrap()[..10].to_owned());
+    let before = |ts: i64| (first.as_str()..=last.as_str()).contains(&local_day(ts).as_str());
+    let earlier = visits.iter().filter(|visit| before(visit.start) || before(visit.end)).count() as f64;
+    close(&beside["metrics"][0], earlier);
+    close(&beside["change"][0], ((count - earlier) / earlier * 100.0).round());
+}
+
+/// The statement of a random question.
+fn random_question(random: &mut Random) -> Value {
+    let dimensions = [
+        "event:page",
+        "event:name",
+        "event:point",
+        "event:crash",
+        "visit:channel",
+        "visit:device",
+        "visit:country",
+        "visit:entry_page",
+        "visit:exit_page",
+        "time:hour",
+        "time:day",
+        "time:week",
+        "time:month",
+    ];
+    let values = |dimension: &str| match dimension {
+        "event:page" | "visit:entry_page" | "visit:exit_page" => ["/", "/rare", "/legal", "/shop/b"],
+        "event:name" => ["signup", "purchase", "search", "x"],
+        "event:point" => ["nav.buy", "hero", "footer", "x"],
+        "visit:channel" => ["Direct", "Email", "Paid Search", "Referral"],
+        "visit:device" => ["desktop", "mobile", "tablet", "tv"],
+        _ => ["ES", "DE", "PT", "FR"],
+    };
+    let filter = |random: &mut Random| {
+        let dimension = [
+            "event:page",
+            "event:name",
+            "event:point",
+            "visit:channel",
+            "visit:device",
+            "visit:country",
+            "visit:exit_page",
+        ][random.below(7) as usize];
+        let of = values(dimension);
+        let operator = ["is", "is_not", "contains", "matches"][random.below(4) as usize];
+        let picked: Vec<&str> = (0..1 + random.below(2)).map(|_| of[random.below(4) as usize]).collect();
+        let one = json!([operator, dimension, picked]);
+        match random.below(5) {
+            0 => json!(["not", one]),
+            1 => json!(["or", [one, ["is", "visit:country", ["PT"]]]]),
+            _ => one,
+        }
+    };
+    let mut by: Vec<&str> = (0..random.below(3)).map(|_| dimensions[random.below(13) as usize]).collect();
+    by.dedup();
+    let filters: Vec<Value> = (0..random.below(3)).map(|_| filter(random)).collect();
+    let range = ["7d", "30d", "91d", "day", "month"][random.below(5) as usize];
+    json!({ "site": "shop", "date_range": range, "dimensions": by, "filters": filters, "metrics": ["visitors"] })
+}
+
+#[test]
+fn no_group_of_fewer_than_k_visitors_is_ever_shown() {
+    let collector = Collector::start_configured(CONFIG);
+    let (events, _) = generate(now_ms() / DAY_MS * DAY_MS);
+    insert(&collector, &events);
+    let mut random = Random(5);
+    let (mut answered, mut refused, mut mismatched, mut groups, mut withheld) = (0, 0, 0, 0, 0);
+    for number in 0..300 {
+        let mut body = random_question(&mut random);
+        // Beside visitors whatever else goes with it.
+        let more =
+            ["visits", "pageviews", "events", "clicks", "crashes", "samples", "bounce_rate"][number % 7];
+        body["metrics"] = json!(["visitors", more]);
+        let answer = ask(&collector, "query", &body);
+        match (answer.status, answer.code().as_str()) {
+            (200, _) => {}
+            (422, "difference_too_small") => {
+                refused += 1;
+                continue;
+            }
+            (400, "metric_dimension_mismatch" | "dimension_twice") => {
+                mismatched += 1;
+                continue;
+            }
+            _ => panic!("{body}: {}", answer.text()),
+        }
+        answered += 1;
+        let answer = answer.json();
+        for (key, row) in rows(&answer) {
+            groups += 1;
+            assert!(row[0].as_f64().is_some_and(|visitors| visitors >= 10.0), "{body}: {key:?} {row:?}");
+        }
+        withheld += answer["meta"]["withheld"]["groups"].as_u64().unwrap();
+        if let Some(together) = answer["meta"]["withheld"]["metrics"][0].as_f64() {
+            assert!(together >= 10.0, "{body}");
+        }
+    }
+    println!(
+        "{answered} answered with {groups} groups, {withheld} withheld; {refused} refused as differences, {mismatched} mismatches"
+    );
+    assert!(answered > 100 && groups > 500 && withheld > 100);
+}
+
+#[test]
+fn differences_of_few_are_refused() {
+    let collector = Collector::start_configured(CONFIG);
+    collector.sql(
+        "INSERT INTO consentry.events (site, type, ts, visitor, visit, host, path, device, country, retention_days) \
+         SELECT 'shop', 'pageview', now64(3) - 60, number + 1, number + 1, 'h', if(number < 3, '/secret', '/'), 'desktop', \
+         if(number < 40, 'ES', 'DE'), 30 FROM numbers(80)",
+    );
+    let metrics = json!(["visitors"]);
+    let asked = |range: Value, filters: Value| {
+        let body = json!({"site": "shop", "metrics": metrics, "date_range": range, "filters": filters});
+        let answer = ask(&collector, "query", &body);
+        (answer.status, answer.code())
+    };
+    let fine = (200, String::new());
+    let refused = (422, "difference_too_small".to_owned());
+    assert_eq!(asked(json!("7d"), json!([])), fine);
+    assert_eq!(asked(json!("7d"), json!([])), fine, "the same again");
+    // 77 of 80 would be left.
+    assert_eq!(asked(json!("7d"), json!([["is_not", "event:page", ["/secret"]]])), refused);
+    assert_eq!(asked(json!("7d"), json!([["is", "event:page", ["/"]]])), refused);
+    assert_eq!(asked(json!("7d"), json!([["not", ["contains", "event:page", ["secr"]]]])), refused);
+    // Half of them are many.
+    assert_eq!(asked(json!("7d"), json!([["is", "visit:country", ["ES"]]])), fine);
+    // One more condition on the half.
+    let half = json!([["is", "visit:country", ["ES"]], ["is_not", "event:page", ["/secret"]]]);
+    assert_eq!(asked(json!("7d"), half), refused);
+    // Another period with the same visitors is no difference.
+    assert_eq!(asked(json!("28d"), json!([])), fine);
+    // Fewer than k in the first place: withheld.
+    let body = json!({"site": "shop", "metrics": ["visitors"], "date_range": "7d", "filters": [["is", "event:page", ["/secret"]]]});
+    let few = ask(&collector, "query", &body);
+    assert!(few.status == 422 || few.json()["results"] == json!([]), "{}", few.text());
+    // A funnel is a question as well.
+    let body = json!({"site": "shop", "date_range": "7d", "steps": [{"page": "/"}], "filters": [["is_not", "event:page", ["/secret"]]]});
+    assert_eq!(ask(&collector, "funnel", &body).code(), "difference_too_small");
 }

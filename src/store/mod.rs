@@ -107,7 +107,7 @@ pub enum Role {
 /// The limits of [`Role::Statistics`] on a ClickHouse that is not ours; the embedded engine has the same in its users file.
 const STATISTICS_LIMITS: [(&str, &str); 5] = [
     ("readonly", "1"),
-    ("max_execution_time", "15"),
+    ("max_execution_time", "30"),
     ("max_memory_usage", "2000000000"),
     ("max_rows_to_read", "400000000"),
     ("max_result_rows", "1000000"),

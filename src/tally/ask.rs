@@ -17,9 +17,9 @@ use super::{Statistics, guard::Caller};
 use crate::store::State;
 
 /// How long a question waits for its turn.
-const TURN_WAIT: Duration = Duration::from_secs(10);
+const TURN_WAIT: Duration = Duration::from_secs(20);
 /// How long the store may take. A little more than its own limit, which says so better.
-const STORE_WAIT: Duration = Duration::from_secs(20);
+const STORE_WAIT: Duration = Duration::from_secs(35);
 
 /// A row of an answer.
 struct Row {
@@ -88,7 +88,7 @@ impl Statistics {
             share.map_or(Ok(()), |share| share.allows(&site.id, Some(period)))?;
         }
         let _turn = self.turn().await?;
-        self.fresh.look(&self.source, &self.clock).await;
+        let fresh = self.fresh.look(&self.source, &self.clock).await;
         let question = &asked.question;
         self.guard.admit(caller, question, &client).await?;
         let former = asked.include.comparison.map(|period| Question {
@@ -145,6 +145,9 @@ impl Statistics {
         }
         if let Some(period) = asked.include.comparison {
             meta["comparison_date_range"] = json!(period.stamps(&site.zone));
+        }
+        if !fresh {
+            meta["warnings"] = json!(["visits of many rows that came lately are still being made"]);
         }
         if let Some(noise) = noise {
             meta["noise"] = noise;

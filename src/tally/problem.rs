@@ -112,6 +112,7 @@ impl Problem {
             "TOO_SLOW",
         ];
         if LIMITS.iter().any(|limit| reason.ends_with(&format!("({limit})"))) {
+            tracing::info!(reason, "a question of statistics was over a limit");
             return Self::too_much();
         }
         if reason.ends_with("(TOO_MANY_SIMULTANEOUS_QUERIES)") {

@@ -109,7 +109,7 @@ const PROFILES_XML: &str = "    <profiles>
         </analyst>
         <statistics>
             <readonly>1</readonly>
-            <max_execution_time>15</max_execution_time>
+            <max_execution_time>30</max_execution_time>
             <max_memory_usage>2000000000</max_memory_usage>
             <max_rows_to_read>400000000</max_rows_to_read>
             <max_result_rows>1000000</max_result_rows>
