@@ -114,6 +114,7 @@ CREATE TABLE IF NOT EXISTS consentry.page_visitors
     views          SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     engaged_ms     SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     scroll_pct     SimpleAggregateFunction(max, UInt8) CODEC(ZSTD(1)),
+    lone           SimpleAggregateFunction(max, UInt8) DEFAULT 0 COMMENT '1: the visitor has no other row of this path; marked when the day is settled' CODEC(ZSTD(1)),
     retention_days SimpleAggregateFunction(max, UInt16) CODEC(ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
@@ -135,6 +136,7 @@ AS SELECT
     countIf(type = 'pageview') AS views,
     sum(engaged_ms) AS engaged_ms,
     max(scroll_pct) AS scroll_pct,
+    toUInt8(0) AS lone,
     max(retention_days) AS retention_days
 FROM consentry.events
 WHERE no_share = 0 AND bot = 0 AND type IN ('pageview', 'engagement') AND path != ''

@@ -403,10 +403,8 @@ async fn ask_subject(args: SubjectArgs) -> Result<(), Failure> {
 
 async fn ask_stats(args: StatsArgs) -> Result<(), Failure> {
     let file = File::load(args.config.as_deref(), environment())?;
-    stats::run(&args, &file).await.map_err(|failure| match failure {
-        stats::StatsFailure::Usage(reason) => Failure::Usage(reason),
-        stats::StatsFailure::Failed(reason) => Failure::Failed(reason),
-    })
+    let done = stats::run(&args, &file).await;
+    done.map_err(|why| if why.usage { Failure::Usage(why.reason) } else { Failure::Failed(why.reason) })
 }
 
 async fn migrate(args: &ConfigArgs) -> Result<(), Failure> {

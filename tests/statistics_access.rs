@@ -37,7 +37,7 @@ fn question() -> Value {
 fn only_whoever_has_a_token_is_answered() {
     let collector = Collector::start_configured(&format!("admin_token = \"right-token\"\n{SITES}"));
     let body = question().to_string();
-    for token in [None, Some("wrong"), Some(""), Some("right-toke"), Some("right-token "), Some("share_0123")]
+    for token in [None, Some("wrong"), Some(""), Some("right-toke"), Some("right-token2"), Some("share_0123")]
     {
         for (method, path) in
             [("POST", "query"), ("GET", "sites"), ("GET", "openapi.json"), ("GET", "nothing")]

@@ -50,7 +50,42 @@ pub async fn settle_visits(admin: &Client, now_ms: i64) -> Result<i64, Brief> {
         settled += until - first + 1;
         first = until + 1;
     }
+    mark_lone(admin, last).await?;
     Ok(settled)
+}
+
+/// Marks the rows of page views whose visitor has no other row of the path, of settled days: such rows can be counted without
+/// remembering whose they are, which is most of what a count of visitors costs.
+async fn mark_lone(admin: &Client, last: i64) -> Result<(), Brief> {
+    let days = format!(
+        "SELECT DISTINCT toInt64(toUInt16(day)) FROM consentry.page_visitors WHERE day <= {} \
+         AND day NOT IN (SELECT DISTINCT day FROM consentry.page_visitors WHERE lone = 1) ORDER BY 1",
+        date(last)
+    );
+    let days = admin.query_raw(&days).fetch_all::<i64>().await.map_err(|error| brief(&error))?;
+    for day in days {
+        // Of the days beside it too: a visit may go on over midnight.
+        let of_day = date(day);
+        let mark = format!(
+            "ALTER TABLE consentry.page_visitors UPDATE lone = 1 IN PARTITION toYYYYMM({of_day}) WHERE day = {of_day} \
+             AND (site, path, visitor) IN (SELECT site, path, visitor FROM consentry.page_visitors \
+             WHERE day >= {of_day} - 1 AND day <= {of_day} + 1 GROUP BY site, path, visitor HAVING count() = 1)"
+        );
+        execute(admin, &mark, &[("mutations_sync", "1")]).await?;
+    }
+    Ok(())
+}
+
+/// Takes the marks of a day and of those beside it away: rows came to it.
+async fn unmark_lone(admin: &Client, days: &[u32]) -> Result<(), Brief> {
+    for &day in days {
+        for day in [i64::from(day) - 1, i64::from(day), i64::from(day) + 1].map(date) {
+            let unmark =
+                format!("ALTER TABLE consentry.page_visitors UPDATE lone = 0 WHERE day = {day} AND lone = 1");
+            execute(admin, &unmark, &[("mutations_sync", "1")]).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Brings page views of days before `page_visitors` was there into it.
@@ -138,6 +173,7 @@ pub async fn freshen_visits(admin: &Client, now_ms: i64) -> Result<(), Brief> {
         let days: Vec<u32> = site.iter().map(|(_, day)| *day).collect();
         // Ids have no quotes (see `Site::resolve`); whoever else wrote into the table does not get far.
         let id: String = site[0].0.chars().filter(|c| !matches!(c, '\'' | '\\')).collect();
+        unmark_lone(admin, &days).await?;
         rebuild_settled(admin, &id, &days).await?;
     }
     refresh_views(admin).await

@@ -83,19 +83,21 @@ impl Statistics {
         }
         let client = self.client()?;
         let site = self.site(site_of(body)?, &client).await?;
-        let asked = Asked::parse(body, &site, self.clock.now_ms())?;
+        let mut asked = Asked::parse(body, &site, self.clock.now_ms())?;
         for period in [Some(asked.question.period), asked.include.comparison].into_iter().flatten() {
             share.map_or(Ok(()), |share| share.allows(&site.id, Some(period)))?;
         }
         let _turn = self.turn().await?;
         let fresh = self.fresh.look(&self.source, &self.clock).await;
+        self.guard.admit(caller, &asked.question, &client).await?;
+        asked.question.lone = self.lone.believed(&asked.question, &client).await?;
         let question = &asked.question;
-        self.guard.admit(caller, question, &client).await?;
         let former = asked.include.comparison.map(|period| Question {
             period,
             // Every group of the answer has to find its own.
             limit: 100_000,
             offset: 0,
+            lone: false,
             ..question.clone()
         });
         if let Some(former) = &former {

@@ -1,6 +1,7 @@
 //! `consentry stats`: the same questions, asked of a running collector's admin address, told as a table with bars.
 
-use std::fmt::Write as _;
+mod print;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::STATS_PATH;
 use crate::config::File;
+use print::{bars, completeness, list, realtime, table};
 
 /// What to tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -122,11 +124,21 @@ pub struct StatsArgs {
 
 /// Why nothing is told.
 #[derive(Debug)]
-pub enum StatsFailure {
-    /// The command is at fault.
-    Usage(String),
-    /// The collector did not answer.
-    Failed(String),
+pub struct StatsFailure {
+    /// Whether the command is at fault rather than the collector.
+    pub usage: bool,
+    /// Why, and the way out.
+    pub reason: String,
+}
+
+impl StatsFailure {
+    fn usage(reason: String) -> Self {
+        Self { usage: true, reason }
+    }
+
+    fn failed(reason: String) -> Self {
+        Self { usage: false, reason }
+    }
 }
 
 type Told<T> = Result<T, StatsFailure>;
@@ -171,7 +183,7 @@ fn condition(text: &str) -> Told<Value> {
             return Ok(json!([operator, dimension.trim(), [value]]));
         }
     }
-    Err(StatsFailure::Usage(
+    Err(StatsFailure::usage(
         "--where takes dimension=value, dimension!=value, dimension~part or dimension!~part".into(),
     ))
 }
@@ -192,7 +204,7 @@ struct Admin<'a> {
 
 impl Admin<'_> {
     async fn ask(&self, path: &str, body: Option<&Value>) -> Told<http::Response<Incoming>> {
-        let failed = |error: &dyn std::fmt::Display| StatsFailure::Failed(error.to_string());
+        let failed = |error: &dyn std::fmt::Display| StatsFailure::failed(error.to_string());
         let method = if body.is_some() { "POST" } else { "GET" };
         let mut request = hyper::Request::builder()
             .method(method)
@@ -206,7 +218,7 @@ impl Admin<'_> {
         let answer = Client::builder(TokioExecutor::new()).build_http().request(request).await;
         let answer = answer.map_err(|_| {
             let address = self.address;
-            StatsFailure::Failed(format!(
+            StatsFailure::failed(format!(
                 "no collector answers at {address}; start it, or name its admin address with --admin-listen"
             ))
         })?;
@@ -221,17 +233,17 @@ impl Admin<'_> {
         let field = parsed.pointer("/error/field").and_then(Value::as_str);
         let message = field.map_or(message.clone(), |field| format!("{field}: {message}"));
         Err(match status {
-            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => StatsFailure::Usage(message),
-            _ => StatsFailure::Failed(message),
+            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => StatsFailure::usage(message),
+            _ => StatsFailure::failed(message),
         })
     }
 
     async fn json(&self, path: &str, body: Option<&Value>) -> Told<Value> {
         let answer = self.ask(path, body).await?;
         let bytes =
-            answer.into_body().collect().await.map_err(|error| StatsFailure::Failed(error.to_string()))?;
+            answer.into_body().collect().await.map_err(|error| StatsFailure::failed(error.to_string()))?;
         serde_json::from_slice(&bytes.to_bytes())
-            .map_err(|_| StatsFailure::Failed("the collector's answer is not JSON".into()))
+            .map_err(|_| StatsFailure::failed("the collector's answer is not JSON".into()))
     }
 }
 
@@ -242,10 +254,10 @@ pub async fn run(args: &StatsArgs, config: &File) -> Told<()> {
         None => Box::new(std::io::stdout().lock()),
         Some(path) => {
             let file = std::fs::File::create(path);
-            Box::new(file.map_err(|error| StatsFailure::Usage(format!("{}: {error}", path.display())))?)
+            Box::new(file.map_err(|error| StatsFailure::usage(format!("{}: {error}", path.display())))?)
         }
     };
-    let written = |error: std::io::Error| StatsFailure::Failed(format!("cannot write: {error}"));
+    let written = |error: std::io::Error| StatsFailure::failed(format!("cannot write: {error}"));
     let site = match (&args.site, args.what) {
         (Some(site), _) => site.clone(),
         (None, What::Sites | What::Query | What::Export) => String::new(),
@@ -324,7 +336,7 @@ fn body_for_export(mut body: Value, format: &str) -> Value {
 
 /// What `--query` says.
 fn question(text: Option<&str>) -> Told<Value> {
-    let usage = |message: &str| StatsFailure::Usage(message.to_owned());
+    let usage = |message: &str| StatsFailure::usage(message.to_owned());
     let text = match text {
         None => return Err(usage("--query takes the body of POST /v1/stats/query")),
         Some("-") => {
@@ -337,7 +349,7 @@ fn question(text: Option<&str>) -> Told<Value> {
 
 async fn copy(answer: http::Response<Incoming>, out: &mut dyn Write) -> Told<()> {
     let failed =
-        |error: &dyn std::fmt::Display| StatsFailure::Failed(format!("the file is not whole: {error}"));
+        |error: &dyn std::fmt::Display| StatsFailure::failed(format!("the file is not whole: {error}"));
     let mut body = answer.into_body();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| failed(&error))?;
@@ -353,164 +365,13 @@ fn only_site(sites: &Value) -> Told<String> {
         sites["sites"].as_array().into_iter().flatten().filter_map(|site| site["id"].as_str()).collect();
     match ids.as_slice() {
         [site] => Ok((*site).to_owned()),
-        _ => Err(StatsFailure::Usage(format!("--site takes one of {}", ids.join(", ")))),
+        _ => Err(StatsFailure::usage(format!("--site takes one of {}", ids.join(", ")))),
     }
-}
-
-/// A visitor may have chosen the text: no control character reaches a terminal.
-fn cell(value: &Value) -> String {
-    let text = match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let clean: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    match clean.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", &clean[..end]),
-        None => clean,
-    }
-}
-
-const BAR_CELLS: usize = 20;
-
-/// A bar of up to 20 cells.
-fn bar(value: f64, most: f64) -> String {
-    let eighths = if most > 0.0 { (value / most * (BAR_CELLS * 8) as f64).round() as usize } else { 0 };
-    let part = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
-    format!("{}{part}", "█".repeat(eighths / 8))
-}
-
-/// Lines of cells, each column as wide as it needs; numbers to the right.
-fn columns(lines: &[Vec<String>], left: usize) -> String {
-    let width = |column: usize| {
-        lines.iter().filter_map(|line| line.get(column)).map(|text| text.chars().count()).max().unwrap_or(0)
-    };
-    let mut out = String::new();
-    for line in lines {
-        let mut text = String::new();
-        for (index, cell) in line.iter().enumerate() {
-            let width = width(index);
-            let _ = match index < left || index + 1 == line.len() && cell.contains(['█', '▏', '▌']) {
-                true => write!(text, "{cell:<width$}  "),
-                false => write!(text, "{cell:>width$}  "),
-            };
-        }
-        let _ = writeln!(out, "{}", text.trim_end());
-    }
-    out
-}
-
-/// An answer as a table with a bar of its first metric.
-fn table(answer: &Value, dimensions: &[&str], metrics: &[&str]) -> String {
-    let results: Vec<&Value> = answer["results"].as_array().into_iter().flatten().collect();
-    let mut out = String::new();
-    if results.is_empty() {
-        let _ = writeln!(out, "No group has enough visitors to be shown.");
-    } else if dimensions.is_empty() {
-        let lines: Vec<Vec<String>> = metrics
-            .iter()
-            .enumerate()
-            .map(|(index, name)| vec![(*name).to_owned(), cell(&results[0]["metrics"][index])])
-            .collect();
-        out = columns(&lines, 1);
-    } else {
-        let first = |row: &&Value| row["metrics"][0].as_f64().unwrap_or(0.0);
-        let most = results.iter().map(|row| first(&row)).fold(0.0, f64::max);
-        let mut lines =
-            vec![dimensions.iter().chain(metrics).map(|name| (*name).to_owned()).collect::<Vec<_>>()];
-        for row in &results {
-            let cells = ["dimensions", "metrics"]
-                .into_iter()
-                .flat_map(|part| row[part].as_array().into_iter().flatten());
-            let mut line: Vec<String> = cells.map(cell).collect();
-            line.push(bar(first(row), most));
-            lines.push(line);
-        }
-        out = columns(&lines, dimensions.len());
-        let total = answer["meta"]["total_rows"].as_u64().unwrap_or(0);
-        if total > results.len() as u64 {
-            let _ = writeln!(out, "{} of {total} rows; --limit shows more.", results.len());
-        }
-    }
-    let withheld = answer["meta"]["withheld"]["groups"].as_u64().unwrap_or(0);
-    if withheld > 0 {
-        let k = &answer["meta"]["k_anonymity"];
-        let _ = writeln!(out, "{withheld} groups of fewer than {k} visitors are withheld.");
-    }
-    out + &completeness(answer)
-}
-
-/// How complete the figures are, in a line.
-fn completeness(answer: &Value) -> String {
-    let books = &answer["completeness"];
-    let percent = |value: &Value| value.as_f64().map(|share| format!("{:.1} %", share * 100.0));
-    match (percent(&books["share_consented"]), books["received"].as_u64()) {
-        (Some(consented), Some(received)) => format!(
-            "Of {received} events received in this time {} are stored, {} in flight; consent for {consented}.\n",
-            books["stored"], books["in_flight"]
-        ),
-        _ => String::new(),
-    }
-}
-
-fn list(rows: &Value, names: &[&str]) -> String {
-    let mut lines = vec![names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()];
-    for row in rows.as_array().into_iter().flatten() {
-        lines.push(names.iter().map(|name| cell(&row[*name])).collect());
-    }
-    columns(&lines, names.len())
-}
-
-fn bars(rows: &Value, name: &str, metric: &str, more: &[&str]) -> String {
-    let rows: Vec<&Value> = rows.as_array().into_iter().flatten().collect();
-    let most = rows.iter().filter_map(|row| row[metric].as_f64()).fold(0.0, f64::max);
-    let mut lines =
-        vec![[name, metric].iter().chain(more).map(|name| (*name).to_owned()).collect::<Vec<_>>()];
-    for row in rows {
-        let mut line = vec![cell(&row[name]), cell(&row[metric])];
-        line.extend(more.iter().map(|name| cell(&row[*name])));
-        line.push(bar(row[metric].as_f64().unwrap_or(0.0), most));
-        lines.push(line);
-    }
-    columns(&lines, 1)
-}
-
-fn realtime(answer: &Value) -> String {
-    let minutes: Vec<f64> = answer["minutes"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|count| count.as_f64().unwrap_or(0.0))
-        .collect();
-    let most = minutes.iter().copied().fold(1.0, f64::max);
-    let level = |count: &f64| "▁▂▃▄▅▆▇█".chars().nth((count / most * 7.0).round() as usize).unwrap_or('▁');
-    let line: String = minutes.iter().map(level).collect();
-    let visitors = match answer["visitors"].as_u64() {
-        Some(visitors) => format!("{visitors} visitors in the last half hour"),
-        None => format!("Fewer than {} visitors in the last half hour", answer["k_anonymity"]),
-    };
-    format!("{visitors}  {line}\n{}", bars(&answer["pages"], "page", "visitors", &[]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_table_has_bars_and_says_what_is_missing() {
-        let answer = json!({
-            "results": [{"dimensions": ["/"], "metrics": [200, 300]}, {"dimensions": ["/a\u{1b}[2J"], "metrics": [50, null]}],
-            "meta": {"withheld": {"groups": 3}, "k_anonymity": 10, "total_rows": 7},
-            "completeness": {"received": 10, "stored": 7, "in_flight": 0, "share_consented": 0.7},
-        });
-        let text = table(&answer, &["event:page"], &["visitors", "pageviews"]);
-        let lines: Vec<&str> = text.lines().collect();
-        assert!(lines[1].ends_with(&"█".repeat(20)) && lines[2].ends_with("-  █████"), "{text}");
-        assert!(!text.contains('\u{1b}'));
-        assert_eq!(lines[3], "2 of 7 rows; --limit shows more.");
-        assert_eq!(lines[4], "3 groups of fewer than 10 visitors are withheld.");
-        assert!(lines[5].contains("consent for 70.0 %"));
-    }
 
     #[test]
     fn conditions_and_steps_are_read() {

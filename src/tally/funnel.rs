@@ -81,6 +81,7 @@ impl Funnel {
             order: Vec::new(),
             limit: 1,
             offset: 0,
+            lone: false,
         };
         Ok(Self { steps, window_s, question })
     }

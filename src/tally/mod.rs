@@ -18,6 +18,7 @@ mod fresh;
 mod funnel;
 mod guard;
 mod http;
+mod lone;
 mod openapi;
 mod period;
 mod plan;
@@ -41,6 +42,7 @@ use crate::site::Sites;
 use crate::store::{Source, State};
 use fresh::Fresh;
 use guard::Guard;
+use lone::Lone;
 use shares::Shares;
 
 /// Questions that are answered at one time; others wait.
@@ -55,6 +57,7 @@ pub struct Statistics {
     clock: Clock,
     fresh: Fresh,
     guard: Guard,
+    lone: Lone,
     shares: Shares,
     places: Semaphore,
 }
@@ -75,6 +78,7 @@ impl Statistics {
             clock,
             fresh: Fresh::default(),
             guard: Guard::default(),
+            lone: Lone::default(),
             shares: Shares::open(data_dir.join("shares.json")),
             places: Semaphore::new(QUESTIONS_MAX),
         }

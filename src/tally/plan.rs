@@ -41,6 +41,8 @@ pub struct Question {
     pub limit: u64,
     /// Rows that are left out first.
     pub offset: u64,
+    /// Whether rows that are marked as their visitor's only one can be believed (see [`super::lone`]).
+    pub lone: bool,
 }
 
 /// A metric of one fact: what is added up, and what is made of it.
@@ -204,7 +206,7 @@ impl Question {
         let from = match fact {
             Fact::Visits => {
                 let pageviews = parts.iter().any(|(_, part)| part == "sum(views)");
-                let columns = "visitor, visit, events_of, start, end, pages, length_ms, bounce, channel, source, medium, campaign, \
+                let columns = "visitor, visit, events_of, lone, start, end, pages, length_ms, bounce, channel, source, medium, campaign, \
                                content, term, referrer_host, entry_path, entry_host, exit_path, exit_host, device, browser, \
                                browser_major, os, os_major, screen, country, language";
                 let visits = scope.visits(columns, &condition);
@@ -232,7 +234,18 @@ impl Question {
             }
         };
         let mut select = dimensions.join(", ");
-        let _ = write!(select, ", uniqExact(visitor) AS v");
+        let page = self.dimensions.contains(&Dimension::Page);
+        let counted = self.metrics.contains(&Metric::Visitors) && place == 0;
+        let people = match (fact, counted) {
+            // No more has to be known than whether they are few.
+            (_, false) if (1..100).contains(&self.k) => format!("uniqUpTo({})(visitor)", self.k),
+            (Fact::Visits, _) if self.lone => "countIf(lone = 1) + uniqExactIf(visitor, lone = 0)".to_owned(),
+            (Fact::Pages, _) if self.lone && page => {
+                "countIf(lone = 1) + uniqExactIf(visitor, lone = 0)".to_owned()
+            }
+            _ => "uniqExact(visitor)".to_owned(),
+        };
+        let _ = write!(select, ", toUInt64({people}) AS v");
         if place == 0 {
             let _ = write!(select, ", groupUniqArray({})(visitor) AS few", self.k.max(1));
         }

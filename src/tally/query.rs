@@ -148,6 +148,7 @@ impl Asked {
             order,
             limit,
             offset,
+            lone: false,
         };
         question.facts()?;
         let filters = body.get("filters").cloned().unwrap_or_else(|| json!([]));

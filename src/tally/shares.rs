@@ -255,6 +255,7 @@ mod tests {
             order: Vec::new(),
             limit: 1,
             offset: 0,
+            lone: false,
         };
         let noised = |row: usize| {
             let mut metrics = [json!(1_000_000), json!(50.5)];
