@@ -5,8 +5,8 @@ use std::io::Write;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
-use http_body_util::Full;
 
+use crate::payload::Payload as Full;
 use crate::routes::Reply;
 
 const TRACKER: &str = include_str!(concat!(env!("OUT_DIR"), "/consentry.js"));

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::sync::watch;
 
@@ -15,13 +14,15 @@ use crate::accept::Refusal;
 use crate::assets::Assets;
 use crate::beacon::GIF;
 use crate::config::Secret;
+use crate::payload::Payload;
 use crate::pipeline::{Answer, Pipeline};
 use crate::spool::SpoolError;
 use crate::store::State;
+use crate::tally::{STATS_PATH, Said as Figures, SaidBody, Statistics};
 use crate::withdraw::{Rights, SUBJECTS_PATH, Said};
 
-/// An answer, small and whole.
-pub type Reply = Response<Full<Bytes>>;
+/// An answer.
+pub type Reply = Response<Payload>;
 
 /// Where a site says that it honours Global Privacy Control (w3c/gpc, section 5).
 const GPC_PATH: &str = "/.well-known/gpc.json";
@@ -37,6 +38,8 @@ pub struct Routes {
     pub store: watch::Receiver<State>,
     /// What subjects may ask for.
     pub rights: Arc<Rights>,
+    /// What analysts may ask.
+    pub statistics: Arc<Statistics>,
     /// The admin address asks for it, where there is one.
     pub admin_token: Option<Secret>,
 }
@@ -62,7 +65,7 @@ impl Cors {
 const HEADERS: usize = 12;
 
 fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
-    let mut reply = Response::new(Full::new(body.into()));
+    let mut reply = Response::new(Payload::from(body.into()));
     *reply.status_mut() = status;
     *reply.headers_mut() = HeaderMap::with_capacity(HEADERS);
     reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -72,7 +75,7 @@ fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>)
 }
 
 fn empty(status: StatusCode) -> Reply {
-    let mut reply = Response::new(Full::default());
+    let mut reply = Response::new(Payload::default());
     *reply.status_mut() = status;
     reply
 }
@@ -256,6 +259,9 @@ impl Routes {
         if let Some(health) = self.health(path, true) {
             return health;
         }
+        if path.starts_with(STATS_PATH) {
+            return self.figures(request).await;
+        }
         if !self.authorized(request.headers()) {
             let mut reply = refuse(Refusal::Unauthorized);
             reply.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -274,13 +280,45 @@ impl Routes {
         }
     }
 
+    /// What analysts ask; whoever has a share may ask a part of it.
+    async fn figures(&self, request: Request<Incoming>) -> Reply {
+        let bearer = bearer(request.headers()).map(str::to_owned);
+        let authorized = self.authorized(request.headers());
+        let Figures { status, content_type, file, body } =
+            self.statistics.answer(request, bearer.as_deref(), authorized).await;
+        let mut answer = match body {
+            SaidBody::Whole(body) => reply(status, content_type, body),
+            SaidBody::Pieces(pieces) => {
+                let mut answer = reply(status, content_type, "");
+                *answer.body_mut() = Payload::Pieces(pieces);
+                answer
+            }
+        };
+        let headers = answer.headers_mut();
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        let file = file.map(|name| HeaderValue::try_from(format!("attachment; filename=\"{name}\"")));
+        if let Some(Ok(file)) = file {
+            headers.insert(header::CONTENT_DISPOSITION, file);
+        }
+        answer
+    }
+
     fn authorized(&self, headers: &HeaderMap) -> bool {
         let Some(token) = &self.admin_token else { return true };
-        let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let sent = sent.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        let sent = bearer(headers).unwrap_or_default();
         // Hashes are compared in constant time, so that the answer's time tells nothing of the token.
         blake3::hash(sent.as_bytes()) == blake3::hash(token.expose().as_bytes())
     }
+}
+
+/// The token of `Authorization: Bearer`.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
 }
 
 fn told(answer: &Answer) -> Reply {
