@@ -239,6 +239,13 @@ impl Routes {
         if let Some(health) = self.health(path, true) {
             return health;
         }
+        // Before the token is asked for: the page is where an analyst enters it, and holds no figures itself.
+        if let Some(file) = self.assets.dashboard(path, request.headers()) {
+            return match *request.method() {
+                Method::GET | Method::HEAD => file,
+                _ => not_allowed("GET, HEAD"),
+            };
+        }
         if !self.authorized(request.headers()) {
             let mut reply = refuse(Refusal::Unauthorized);
             reply.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
