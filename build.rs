@@ -34,7 +34,8 @@ const OUTPUTS: [&str; 11] = [
 ];
 
 /// What the build reads: the manifests and sources, neither the tests nor what an editor's own `npm ci` left behind.
-const INPUTS: [&str; 6] = ["package.json", "package-lock.json", "build.mjs", "src", "demo", "dashboard"];
+const INPUTS: [&str; 7] =
+    ["package.json", "package-lock.json", "tsconfig.json", "build.mjs", "src", "demo", "dashboard"];
 
 fn main() {
     // Not a panic: the reason should stand alone, without a backtrace of this file.
