@@ -245,7 +245,7 @@ const filters = async () => {
   await until('the figure is the former one', async () => (await tile(page, 'visitors')) === before);
   assert.equal(await page.$('.chip'), null);
 
-  await page.goto('about:blank');
+  await page.goto(`${stats.base}/livez`);
   await page.goto(link);
   await settled(page);
   assert.equal((await page.$$('.chip')).length, 2, 'the address brings the filters back');

@@ -100,8 +100,10 @@ export const overview = (page: Page, onanswer: (answer: Answer) => void): Panel 
     run(signal, async () => {
       const comparing = page.state.compare && page.state.period !== 'all';
       const include: Query['include'] = comparing ? { comparisons: { mode: 'previous_period' } } : {};
-      const whole = query({ ...base(), metrics: METRICS, include }, signal);
-      const line = await query(overTime(page.state.period, [metric()]), signal);
+      const [answer, line] = await Promise.all([
+        query({ ...base(), metrics: METRICS, include }, signal),
+        query(overTime(page.state.period, [metric()]), signal),
+      ]);
       const range = line.query.date_range as [string, string];
       const labels = line.meta.time_labels ?? line.results.map((row) => row.dimensions[0] ?? '');
       const series: Series = {
@@ -116,7 +118,6 @@ export const overview = (page: Page, onanswer: (answer: Answer) => void): Panel 
         const thenLabels = then.meta.time_labels ?? then.results.map((row) => row.dimensions[0] ?? '');
         series.former = { labels: thenLabels, values: byLabel(then, thenLabels) };
       }
-      const answer = await whole;
       signal.throwIfAborted();
       onanswer(answer);
       showTiles(answer);
