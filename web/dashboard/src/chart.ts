@@ -1,7 +1,7 @@
 /** The time series: hover tells a bucket's figures, dragging (or Shift with the arrow keys) chooses a range. */
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
-import { button, fill, h } from './dom.ts';
+import { button, fill, h, scroller } from './dom.ts';
 import { compact, kindOf, value } from './format.ts';
 import { type Interval, bucketName, bucketTick } from './period.ts';
 
@@ -38,9 +38,9 @@ const asTable = (series: Series): HTMLElement => {
     h('th', { scope: 'col' }, label),
     series.former && h('th', { scope: 'col' }, 'Former period'),
   );
-  return h(
-    'div',
-    { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': `${label} as a table` },
+  return scroller(
+    `${label} as a table`,
+    'scroll',
     h('table', {}, h('caption', { class: 'unseen' }, `${label} over time`), h('thead', {}, head), h('tbody', {}, rows)),
   );
 };
@@ -124,7 +124,12 @@ export const chart = (series: Series, onrange: (first: number, last: number) => 
       height: HEIGHT_PX,
       scales: { x: { time: false, range: [-0.2, Math.max(count - 0.8, 0.2)] }, y: { range: (_, __, max) => [0, (max || 1) * 1.1] } },
       legend: { show: false },
-      cursor: { y: false, drag: { x: true, y: false, setScale: false, dist: 6 }, points: { size: 8 } },
+      cursor: {
+        y: false,
+        // The line stands on the bucket that is told.
+        move: (self, left, top) => [left < 0 ? left : self.valToPos(Math.max(0, Math.min(count - 1, Math.round(self.posToVal(left, 'x')))), 'x'), top],
+        drag: { x: true, y: false, setScale: false, dist: 6 }, points: { size: 8 },
+      },
       axes: [
         {
           ...axis,

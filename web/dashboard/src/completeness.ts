@@ -1,6 +1,6 @@
 /** How complete the figures are: a badge that says it in two numbers and explains every one behind them. */
 import type { Completeness } from './api.ts';
-import { button, fill, h, openDialog, say } from './dom.ts';
+import { button, fill, h, openDialog, say, scroller } from './dom.ts';
 import { count, share } from './format.ts';
 
 const REASONS: Record<string, string> = {
@@ -35,14 +35,14 @@ const explain = (given: Completeness): void => {
       'The collector writes down of every event what became of it. An event is kept only where the visitor has agreed to analytics: ',
       'what was dropped for lack of consent cannot be shown, only counted.',
     ),
-    h(
-      'div',
-      { class: 'scroll-x' },
+    scroller(
+      'The books',
+      'scroll-x',
       h(
         'table',
         { class: 'books' },
         h('caption', {}, 'The site\'s events of the period, whatever the filters'),
-        h('thead', {}, h('tr', {}, ['What', 'Events', 'Meaning'].map((text) => h('th', { scope: 'col' }, text)))),
+        h('thead', {}, h('tr', {}, ['What', 'Events', 'Meaning'].map((text) => h('th', { scope: 'col', class: text === 'Meaning' ? 'meaning' : undefined }, text)))),
         h(
           'tbody',
           {},

@@ -55,6 +55,10 @@ export const select = (
 /** Text that screen readers say and nobody sees. */
 export const unseen = (text: string): HTMLElement => h('span', { class: 'unseen' }, text);
 
+/** A box that scrolls by itself, also by the keyboard. */
+export const scroller = (label: string, kind: 'scroll' | 'scroll-x', ...children: Child[]): HTMLElement =>
+  h('div', { class: kind, tabindex: 0, role: 'region', 'aria-label': label }, children);
+
 let numbers = 0;
 /** An id that nothing else on the page has. */
 export const uniqueId = (stem: string): string => `${stem}-${++numbers}`;

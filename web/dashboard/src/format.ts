@@ -102,6 +102,6 @@ const DIMENSIONS: Record<string, string> = {
 
 /** A dimension's name: `visit:entry_page` is an Entry page. */
 export const dimensionName = (dimension: string): string => {
-  const plain = dimension.split(':')[1]?.replaceAll('_', ' ') ?? dimension;
+  const plain = dimension.split(':')[1]?.replace(/_/g, ' ') ?? dimension;
   return DIMENSIONS[dimension] ?? plain.charAt(0).toUpperCase() + plain.slice(1);
 };

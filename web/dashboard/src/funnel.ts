@@ -1,6 +1,6 @@
 /** A funnel: how many visits went through one step after another. The steps stand in the address. */
 import { funnel } from './api.ts';
-import { type Child, button, fill, h, say, select, unseen } from './dom.ts';
+import { type Child, button, fill, h, say, scroller, select, unseen } from './dom.ts';
 import { count, share } from './format.ts';
 import type { Page, Panel } from './page.ts';
 import { card } from './panel.ts';
@@ -110,9 +110,9 @@ export const funnelPanel = (page: Page): Panel => {
           );
         });
         const heads = ['Step', 'Visits', 'Of the first', 'Of the step before'].map((text) => h('th', { scope: 'col' }, text));
-        return h(
-          'div',
-          { class: 'scroll-x' },
+        return scroller(
+          'Steps',
+          'scroll-x',
           h('table', { class: 'groups' }, h('caption', {}, `Visits that went on within ${WINDOW_S / 60} minutes`), h('thead', {}, h('tr', {}, heads)), h('tbody', {}, rows)),
         );
       });

@@ -16,7 +16,8 @@ export const PERIODS: readonly (readonly [value: string, text: string])[] = [
   ['all', 'All time'],
 ];
 
-const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 const asUtc = (date: string): number => Date.parse(`${date.slice(0, 10)}T00:00:00Z`);
 
 /** The date `days` later. */
@@ -89,8 +90,9 @@ export const rangeOf = (
   const [wholeFrom, wholeTo] = datesOf(whole);
   const next = labels[last + 1];
   if (interval === 'hour') {
-    const end = next ?? `${addDays(labels[last] ?? wholeTo, 1)} 00:00:00`;
-    return [moment(labels[first] ?? wholeFrom, timeZone), moment(end, timeZone)];
+    const begin = moment(labels[last] ?? wholeTo, timeZone);
+    const hourLater = new Date(Date.parse(begin) + HOUR_MS).toISOString().replace('.000Z', 'Z');
+    return [moment(labels[first] ?? wholeFrom, timeZone), next ? moment(next, timeZone) : hourLater];
   }
   const from = (labels[first] ?? wholeFrom).slice(0, 10);
   // A week or month may begin before the range does.

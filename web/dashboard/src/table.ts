@@ -1,6 +1,6 @@
 /** Tables of groups. A row's name is a button that filters everything by it. */
 import { type Answer, type Query, download, query } from './api.ts';
-import { type Child, button, fill, h, openDialog, say } from './dom.ts';
+import { type Child, button, fill, h, openDialog, say, scroller } from './dom.ts';
 import { change, count, dimensionName, dimensionValue, kindOf, value } from './format.ts';
 import type { Page, Panel } from './page.ts';
 import { card, tabs } from './panel.ts';
@@ -96,10 +96,10 @@ const head = (breakdown: Breakdown, comparing: boolean, sort: Sort | undefined, 
       'tr',
       {},
       h('th', { scope: 'col' }, dimensionName(breakdown.dimension)),
-      breakdown.metrics.map((metric) => {
+      breakdown.metrics.map((metric, at) => {
         const { label } = kindOf(metric);
         const sorted = sort?.by === metric ? (sort.direction === 'desc' ? 'descending' : 'ascending') : undefined;
-        return h('th', { scope: 'col', 'aria-sort': sorted }, onsort ? button(label, () => onsort(metric), { class: 'sort' }) : label);
+        return h('th', { scope: 'col', class: at > 1 ? 'extra' : undefined, 'aria-sort': sorted }, onsort ? button(label, () => onsort(metric), { class: 'sort' }) : label);
       }),
       comparing && h('th', { scope: 'col' }, 'Change'),
     ),
@@ -113,7 +113,7 @@ const withheld = ({ meta }: Answer, metrics: string[], comparing: boolean): Chil
     'tr',
     { class: 'withheld' },
     h('th', { scope: 'row' }, `${count(groups)} more with fewer than ${meta.k_anonymity} visitors each`),
-    metrics.map((metric, at) => h('td', {}, told && told[at] !== null && told[at] !== undefined ? kindOf(metric).write(told[at]) : 'withheld')),
+    metrics.map((metric, at) => h('td', { class: at > 1 ? 'extra' : undefined }, told && told[at] !== null && told[at] !== undefined ? kindOf(metric).write(told[at]) : 'withheld')),
     comparing && h('td', {}),
   );
 };
@@ -149,7 +149,7 @@ export const table = (
       'tr',
       {},
       h('th', { scope: 'row' }, bar, name),
-      metrics.map((metric, at) => h('td', {}, value(metric, row.metrics[at], k))),
+      metrics.map((metric, at) => h('td', { class: at > 1 ? 'extra' : undefined }, value(metric, row.metrics[at], k))),
       comparing && h('td', {}, percent === null || percent === undefined ? 'new' : change(percent)),
     );
   });
@@ -170,7 +170,7 @@ const details = (page: Page, breakdown: Breakdown): void => {
   let [offset, search]: [number, string] = [0, ''];
   let sort: Sort = { by: breakdown.metrics[0] ?? 'visitors', direction: 'desc' };
   let loading = new AbortController();
-  const shown = h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': `All ${breakdown.label}` });
+  const shown = scroller(`All ${breakdown.label}`, 'scroll');
   const pager = h('div', { class: 'pager' });
   const turn = (to: number): void => {
     offset = to;

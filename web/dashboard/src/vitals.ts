@@ -1,17 +1,15 @@
-/** Web vitals of real visits, against the bands of web.dev/articles/vitals (the middle bounds of FCP and TTFB likewise). */
+/** Web vitals of real visits, against the bounds of web.dev/articles/vitals. */
 import { type Answer, query } from './api.ts';
 import { type Child, button, fill, h } from './dom.ts';
 import { count, kindOf, value } from './format.ts';
+import { type Bounds, band, position } from './bands.ts';
 import type { Page, Panel } from './page.ts';
 import { card } from './panel.ts';
 import { table } from './table.ts';
 
-interface Vital {
+interface Vital extends Bounds {
   id: string;
   name: string;
-  /** Up to here it is good, up to there it needs work; milliseconds, CLS without a unit. */
-  good: number;
-  poor: number;
 }
 
 const VITALS: readonly Vital[] = [
@@ -22,20 +20,6 @@ const VITALS: readonly Vital[] = [
   { id: 'ttfb', name: 'Time to First Byte', good: 800, poor: 1800 },
 ];
 const QUANTILES = ['p50', 'p75', 'p95'] as const;
-
-type Band = 'good' | 'needs work' | 'poor';
-
-/** The band of a value: a bound belongs to the better one. */
-export const band = ({ good, poor }: Pick<Vital, 'good' | 'poor'>, given: number): Band =>
-  given <= good ? 'good' : given <= poor ? 'needs work' : 'poor';
-
-/** Where a value stands on a bar of three equal bands, in per cent. */
-export const position = ({ good, poor }: Pick<Vital, 'good' | 'poor'>, given: number): number => {
-  const third = 100 / 3;
-  if (given <= good) return (given / good) * third;
-  if (given <= poor) return third + ((given - good) / (poor - good)) * third;
-  return Math.min(100, 2 * third + ((given - poor) / poor) * third);
-};
 
 const bar = (vital: Vital, values: (number | null)[], k: number): Child => {
   const middle = values[1];
