@@ -245,11 +245,12 @@ const filters = async () => {
   await until('the figure is the former one', async () => (await tile(page, 'visitors')) === before);
   assert.equal(await page.$('.chip'), null);
 
-  await page.goto(`${stats.base}/livez`);
-  await page.goto(link);
-  await settled(page);
-  assert.equal((await page.$$('.chip')).length, 2, 'the address brings the filters back');
   await close();
+
+  const { page: other, close: closeOther } = await open({ path: link.slice(stats.base.length) });
+  await settled(other);
+  assert.equal((await other.$$('.chip')).length, 2, 'the address brings the filters back');
+  await closeOther();
 };
 
 /** Hover tells, dragging chooses, comparing shows the former period. */
