@@ -80,9 +80,15 @@ const main = h('main', { id: 'main', tabindex: -1 });
 const header = h(
   'header',
   {},
-  h('h1', {}, 'Consentry'),
-  completeness.element,
-  h('div', { class: 'tools' }, shareButton, themeSwitch(() => first.redraw()), forget),
+  h(
+    'div',
+    { class: 'head' },
+    h('h1', {}, 'Consentry'),
+    completeness.element,
+    h('div', { class: 'tools' }, shareButton, themeSwitch(() => first.redraw()), forget),
+  ),
+  top.element,
+  statusElement,
 );
 const skip = h('a', { class: 'skip', href: '#main', onclick: (event: MouseEvent) => {
   // The address after "#" is the state's.
@@ -150,7 +156,7 @@ addEventListener('popstate', () => {
   if (main.contains(first.element)) refresh();
 });
 
-fill(app, skip, header, top.element, main, statusElement);
+fill(app, skip, header, main);
 top.element.hidden = true;
 shareButton.hidden = true;
 forget.hidden = true;
