@@ -224,7 +224,9 @@ const answerQuery = (hits, body, paged = true) => {
     const before = grouped(inRange(matching, [addDays(from, -days), addDays(to, -days)]), dimensions, metrics).rows;
     for (const row of rows) {
       const then = before.find((other) => other.dimensions.join() === row.dimensions.join())?.metrics ?? metrics.map(() => null);
-      row.comparison = { metrics: then, change: then.map((was, at) => percent(row.metrics[at], was)) };
+      // Of a share, in points.
+      const change = (was, at) => (metrics[at] === 'bounce_rate' && was !== null ? Math.round(row.metrics[at] - was) : percent(row.metrics[at], was));
+      row.comparison = { metrics: then, change: then.map(change) };
     }
   }
   const [by, direction] = order_by[0] ?? [metrics[0], 'desc'];

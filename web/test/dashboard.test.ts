@@ -93,7 +93,7 @@ test('figures are written as people read them', () => {
   assert.equal(share(1), '100%');
   assert.deepEqual([milliseconds(999), milliseconds(2500)], ['999 ms', '2.50 s']);
   assert.equal(value('visitors', null, 10), '< 10 visitors');
-  assert.equal(change(-4.25), '-4.3%');
+  assert.deepEqual([change('visitors', -4.25), change('bounce_rate', 2)], ['-4.3%', '+2 points']);
   assert.equal(dimensionValue('visit:country', 'ES'), 'Spain');
   assert.equal(dimensionValue('visit:country', 'not a country'), 'not a country');
   assert.equal(dimensionName('visit:entry_page'), 'Entry page');

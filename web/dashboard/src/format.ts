@@ -31,20 +31,24 @@ export interface MetricKind {
   write: (value: number) => string;
   /** Whether more is better; nothing where that cannot be said. */
   better?: 'more' | 'less';
+  /** Where there is nobody, it is 0; of nobody, a mean or share is nothing. */
+  counts?: true;
+  /** A share, whose change is told in points. */
+  points?: true;
 }
 
 const METRICS: Record<string, MetricKind> = {
-  visitors: { label: 'Visitors', write: count, better: 'more' },
-  visits: { label: 'Visits', write: count, better: 'more' },
-  pageviews: { label: 'Page views', write: count, better: 'more' },
+  visitors: { label: 'Visitors', write: count, better: 'more', counts: true },
+  visits: { label: 'Visits', write: count, better: 'more', counts: true },
+  pageviews: { label: 'Page views', write: count, better: 'more', counts: true },
   views_per_visit: { label: 'Views per visit', write: (value) => exact.format(value), better: 'more' },
-  bounce_rate: { label: 'Bounce rate', write: (value) => `${tenth.format(value)}%`, better: 'less' },
+  bounce_rate: { label: 'Bounce rate', write: (value) => `${tenth.format(value)}%`, better: 'less', points: true },
   visit_duration: { label: 'Visit length', write: seconds, better: 'more' },
-  events: { label: 'Events', write: count, better: 'more' },
-  scroll_depth: { label: 'Scroll depth', write: (value) => `${tenth.format(value)}%`, better: 'more' },
+  events: { label: 'Events', write: count, better: 'more', counts: true },
+  scroll_depth: { label: 'Scroll depth', write: (value) => `${tenth.format(value)}%`, better: 'more', points: true },
   time_on_page: { label: 'Time on page', write: seconds, better: 'more' },
-  crashes: { label: 'Crashes', write: count, better: 'less' },
-  clicks: { label: 'Clicks', write: count, better: 'more' },
+  crashes: { label: 'Crashes', write: count, better: 'less', counts: true },
+  clicks: { label: 'Clicks', write: count, better: 'more', counts: true },
   samples: { label: 'Samples', write: count },
 };
 
@@ -61,8 +65,9 @@ export const kindOf = (metric: Metric): MetricKind => {
 export const value = (metric: Metric, given: number | null | undefined, k: number): string =>
   given === null || given === undefined ? `< ${k} visitors` : kindOf(metric).write(given);
 
-/** A change in per cent as the API gives it. */
-export const change = (percent: number): string => `${percent > 0 ? '+' : ''}${tenth.format(percent)}%`;
+/** A change as the API gives it: in per cent, of a share in points. */
+export const change = (metric: Metric, given: number): string =>
+  `${given > 0 ? '+' : ''}${tenth.format(given)}${kindOf(metric).points ? ' points' : '%'}`;
 
 const names = (type: 'region' | 'language') => {
   const list = new Intl.DisplayNames(['en'], { type, fallback: 'code' });

@@ -5,7 +5,7 @@ import { type Child, button, fill, h, say, select } from './dom.ts';
 import { change, kindOf, value } from './format.ts';
 import { type Page, type Panel } from './page.ts';
 import { card } from './panel.ts';
-import { type Interval, former, intervalsFor, lengthDays, rangeName, rangeOf, today } from './period.ts';
+import { type Interval, former, intervalsFor, lengthDays, rangeName, rangeOf, thisHour, today } from './period.ts';
 
 const METRICS = ['visitors', 'visits', 'pageviews', 'views_per_visit', 'bounce_rate', 'visit_duration'];
 const BUCKETS_MAX = 1000;
@@ -15,14 +15,19 @@ const trend = (metric: string, percent: number | null | undefined): Child => {
   const { better } = kindOf(metric);
   const good = percent === 0 || !better ? '' : percent > 0 === (better === 'more') ? 'good' : 'poor';
   const arrow = percent === 0 ? '' : percent > 0 ? '↑ ' : '↓ ';
-  return h('span', { class: `change ${good}` }, `${arrow}${change(percent)}`);
+  return h('span', { class: `change ${good}` }, `${arrow}${change(metric, percent)}`);
 };
 
-const byLabel = (answer: Answer, labels: string[]): (number | null)[] => {
+/** What stands where the answer has no such group: nobody, or fewer than k, which is a gap. */
+const missing = (metric: string, answer: Answer): 0 | null =>
+  kindOf(metric).counts && !answer.meta.withheld?.groups ? 0 : null;
+
+const byLabel = (answer: Answer, metric: string, labels: string[]): (number | null)[] => {
   const found = new Map(answer.results.map((row) => [row.dimensions[0], row.metrics[0] ?? null]));
-  // A bucket that is not there has nobody in it or fewer than k: both are a gap.
-  return labels.map((label) => found.get(label) ?? null);
+  return labels.map((label) => found.get(label) ?? (found.has(label) ? null : missing(metric, answer)));
 };
+
+const labelsOf = (answer: Answer): string[] => answer.meta.time_labels ?? answer.results.map((row) => row.dimensions[0] ?? '');
 
 /** The overview; `onanswer` is told each answer about the whole period, for the badge and the warnings. */
 export const overview = (page: Page, onanswer: (answer: Answer) => void): Panel & { redraw(): void } => {
@@ -59,10 +64,12 @@ export const overview = (page: Page, onanswer: (answer: Answer) => void): Panel 
       tiles,
       METRICS.map((name, at) => {
         const before = row?.comparison?.metrics[at];
+        const nobody = !row && !answer.meta.withheld?.groups;
+        const shown = nobody ? (kindOf(name).counts ? kindOf(name).write(0) : '–') : value(name, row?.metrics[at], answer.meta.k_anonymity);
         return button(
           [
             h('span', { class: 'tile-name' }, kindOf(name).label),
-            h('span', { class: 'tile-value' }, value(name, row?.metrics[at], answer.meta.k_anonymity)),
+            h('span', { class: 'tile-value' }, shown),
             trend(name, row?.comparison?.change[at]),
             row?.comparison && h('span', { class: 'before' }, `before: ${value(name, before, answer.meta.k_anonymity)}`),
           ],
@@ -105,18 +112,21 @@ export const overview = (page: Page, onanswer: (answer: Answer) => void): Panel 
         query(overTime(page.state.period, [metric()]), signal),
       ]);
       const range = line.query.date_range as [string, string];
-      const labels = line.meta.time_labels ?? line.results.map((row) => row.dimensions[0] ?? '');
+      const all = labelsOf(line);
+      // What is still to come is no gap.
+      const now = thisHour(line.meta.time_zone);
+      const labels = all.filter((label) => label <= now);
       const series: Series = {
         metric: metric(),
         interval: interval(),
         labels,
-        values: byLabel(line, labels),
+        values: byLabel(line, metric(), labels),
         k: line.meta.k_anonymity,
       };
       if (comparing) {
         const then = await query(overTime(former(range), [metric()]), signal);
-        const thenLabels = then.meta.time_labels ?? then.results.map((row) => row.dimensions[0] ?? '');
-        series.former = { labels: thenLabels, values: byLabel(then, thenLabels) };
+        const thenLabels = labelsOf(then).slice(0, labels.length);
+        series.former = { labels: thenLabels, values: byLabel(then, metric(), thenLabels) };
       }
       signal.throwIfAborted();
       onanswer(answer);
@@ -128,7 +138,7 @@ export const overview = (page: Page, onanswer: (answer: Answer) => void): Panel 
       say(`${name}: ${value('visitors', first, answer.meta.k_anonymity)} visitors.`);
       drawn?.destroy();
       drawn = chart(series, (from, to) => {
-        page.change({ period: rangeOf(labels, from, to, series.interval, range, line.meta.time_zone), interval: '' });
+        page.change({ period: rangeOf(all, from, to, series.interval, range, line.meta.time_zone), interval: '' });
       });
       fill(plotted, drawn.element);
       return [tiles, above, plotted];

@@ -29,6 +29,10 @@ export const daysBetween = (from: string, to: string): number => Math.round((asU
 export const today = (timeZone: string): string =>
   new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short' }).format(new Date());
 
+/** This very hour there, as a label. */
+export const thisHour = (timeZone: string): string =>
+  `${new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short', timeStyle: 'medium' }).format(new Date()).slice(0, 13)}:00:00`;
+
 /** The moment of a local time; where clocks go back, the first of the two. */
 export const moment = (local: string, timeZone: string): string => {
   const wanted = Date.parse(`${local.slice(0, 10)}T${local.slice(11) || '00:00:00'}Z`);

@@ -67,6 +67,8 @@ export const GROUPS: readonly Group[] = [
 
 const ROWS = 8;
 const DETAIL_ROWS = 50;
+/** Each search is a question of its own to the server, which is wary of many that differ by little. */
+const SEARCH_WAIT_MS = 600;
 
 interface Sort {
   by: string;
@@ -150,7 +152,7 @@ export const table = (
       {},
       h('th', { scope: 'row' }, bar, name),
       metrics.map((metric, at) => h('td', { class: at > 1 ? 'extra' : undefined }, value(metric, row.metrics[at], k))),
-      comparing && h('td', {}, percent === null || percent === undefined ? 'new' : change(percent)),
+      comparing && h('td', {}, percent === null || percent === undefined ? 'new' : change(metrics[0] ?? '', percent)),
     );
   });
   const caption = h('caption', { class: 'unseen' }, `${label}: ${metrics.map((metric) => kindOf(metric).label).join(', ')}. A name filters all figures.`);
@@ -208,7 +210,7 @@ const details = (page: Page, breakdown: Breakdown): void => {
       typing = setTimeout(() => {
         search = box.value.trim();
         turn(0);
-      }, 300);
+      }, SEARCH_WAIT_MS);
     },
   });
   const formats = [['csv', 'CSV'], ['jsonl', 'JSON Lines'], ['parquet', 'Parquet']] as const;
