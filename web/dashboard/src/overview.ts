@@ -132,9 +132,12 @@ export const overview = (page: Page, onanswer: (answer: Answer) => void): Panel 
       onanswer(answer);
       showTiles(answer);
       showTools();
+      // How long whoever opened the page waited for a figure: performance.getEntriesByName('figures').
+      if (!performance.getEntriesByName('figures').length) performance.mark('figures');
       const first = answer.results[0]?.metrics[0];
       const name = rangeName(page.state.period, line.meta.time_zone);
-      fill(above, `${name}, time zone ${line.meta.time_zone}. Gaps: fewer than ${line.meta.k_anonymity} visitors.`);
+      const lines = comparing ? ' Solid: this period; dashed: the former one.' : '';
+      fill(above, `${name}, time zone ${line.meta.time_zone}. Gaps: fewer than ${line.meta.k_anonymity} visitors.${lines}`);
       say(`${name}: ${value('visitors', first, answer.meta.k_anonymity)} visitors.`);
       drawn?.destroy();
       drawn = chart(series, (from, to) => {
