@@ -83,7 +83,7 @@ const MONTH: &str = "INSERT INTO consentry.events (site, type, ts, visitor, visi
     fcp_ms, lcp_ms, inp_ms, cls, crash_kind, crash_message, crash_stack, crash_source, crash_fingerprint, app_version, retention_days) \
     WITH intDiv(number, 400) AS back, intDiv(number % 400, 10) AS v, number % 10 AS step, cityHash64(back, v) AS h, \
     ['pageview','performance','engagement','click','pageview','engagement','custom','pageview','engagement','crash'][1 + step] AS kind, \
-    if(step < 4, h, cityHash64(h, intDiv(step, 4))) AS p \
+    cityHash64(h, if(step < 4, 0, if(step < 7, 1, 2))) AS p \
     SELECT 'shop', kind AS type, \
     toDateTime64(toStartOfDay(now('UTC')) - toIntervalDay(1 + back), 3, 'UTC') + toIntervalSecond(h % 80000 + step * 20) AS ts, h, \
     cityHash64(h, 'visit'), 'shop.example', ['/','/blog','/blog/hello','/basket','/about','/blog/more'][1 + p % 6], if(step = 0, '', '/before'), \

@@ -14,7 +14,6 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fakeStats } from './fake_stats.mjs';
 import { launch } from './recorder.mjs';
-import { STEP_MS_MAX, until } from './site.mjs';
 
 const [, , collector, shots, given, site = 'shop'] = process.argv;
 if (!shots) {
@@ -24,6 +23,8 @@ if (!shots) {
 const fake = given === undefined;
 const token = given ?? 'a-token-of-the-test';
 const NARROW_PX = 360;
+/** For a machine that does much else at the time. */
+const STEP_MS_MAX = 30_000;
 const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const METRICS = ['visitors', 'visits', 'pageviews', 'views_per_visit', 'bounce_rate', 'visit_duration'];
 
@@ -67,6 +68,20 @@ const open = async ({ enter = true, path = '/dashboard', expected = /^$/, ...opt
     await context.close();
   };
   return { page, answer, close };
+};
+
+const until = async (what, holds) => {
+  const deadline = Date.now() + STEP_MS_MAX;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`waited ${STEP_MS_MAX} ms for: ${what}`);
+    await new Promise((wake) => setTimeout(wake, 50));
+  }
+};
+const none = async (page, selector, why = selector) => assert.equal((await page.$$(selector)).length, 0, why);
+/** Closes the dialog, and waits until it is gone. */
+const escape = async (page) => {
+  await page.keyboard.press('Escape');
+  await page.waitForSelector('dialog', { state: 'detached' });
 };
 
 const settled = async (page) => {
@@ -126,7 +141,7 @@ const tokens = async () => {
   await page.keyboard.type('wrong');
   await page.keyboard.press('Enter');
   await page.waitForSelector('[role=alert]');
-  assert.equal(await page.$('.card-overview'), null);
+  await none(page, '.card-overview');
   await page.keyboard.type(token);
   await page.keyboard.press('Enter');
   await settled(page);
@@ -135,7 +150,7 @@ const tokens = async () => {
   await page.evaluate(() => sessionStorage.setItem('consentry.token', 'expired'));
   await page.selectOption('.choices select >> nth=-1', '7d');
   await page.waitForSelector('[role=alert]');
-  assert.equal(await page.$('.card-overview'), null, 'figures go when the token does');
+  await none(page, '.card-overview', 'figures go when the token does');
   await close();
 };
 
@@ -165,11 +180,13 @@ const figures = async () => {
   ]) {
     await page.click(`#${card} [role=tab]:text-is("${tab}")`);
     await settled(page);
-    const answer = await query({ metrics, dimensions: [dimension], order_by: [[metrics[0], 'desc']], pagination: { limit: 8, offset: 0 } });
+    const answer = await query({ metrics, dimensions: [dimension], order_by: [[metrics[0], 'desc']], pagination: { limit: 9, offset: 0 } });
+    // Visits without a campaign are no row of campaigns.
+    const expected = answer.results.filter((row) => row.dimensions[0] || !dimension.includes('utm')).slice(0, 8);
     const rows = await rowsOf(page, card);
     assert.deepEqual(
       new Map(rows.map(([name, first, second]) => [name, [first, second]])),
-      new Map(answer.results.map((row) => [row.dimensions[0], row.metrics.map(shown)])),
+      new Map(expected.map((row) => [row.dimensions[0], row.metrics.map(shown)])),
       dimension,
     );
     if (fake) assert.ok(rows.length, dimension);
@@ -213,8 +230,7 @@ const figures = async () => {
   assert.match(await page.textContent('dialog'), /The books balance/);
   await accessible(page, 'completeness');
   await shoot(page, 'completeness');
-  await page.keyboard.press('Escape');
-  assert.equal(await page.$('dialog'), null);
+  await escape(page);
   assert.equal(await page.evaluate(() => document.activeElement?.id), 'completeness', 'focus returns');
   await shoot(page, 'light');
   await close();
@@ -244,7 +260,7 @@ const filters = async () => {
   assert.equal((await page.$$('.chip')).length, 1, 'back takes the last filter away');
   await page.click('.chip');
   await until('the figure is the former one', async () => (await tile(page, 'visitors')) === before);
-  assert.equal(await page.$('.chip'), null);
+  await none(page, '.chip');
 
   await close();
 
@@ -299,7 +315,7 @@ const ranges = async () => {
   for (const period of ['day', '7d', '91d', 'month', '6mo', '12mo', 'year', 'all']) {
     await page.selectOption('.choices .field:has-text("Period") select', period);
     await settled(page);
-    assert.equal(await page.$('.fault'), null, `${period}: ${await page.locator('.fault').allTextContents()}`);
+    await none(page, '.fault', `${period}: ${await page.locator('.fault').allTextContents()}`);
   }
   await close();
 };
@@ -350,7 +366,7 @@ const keyboard = async () => {
   await settled(page);
   await page.evaluate(() => document.querySelector('.chip').focus());
   await page.keyboard.press('Enter');
-  await until('the filter is gone', async () => (await page.$('.chip')) === null);
+  await until('the filter is gone', async () => (await page.$$('.chip')).length === 0);
 
   await page.evaluate(() => document.querySelector('#funnel input').focus());
   await page.keyboard.press('Control+A');
@@ -389,7 +405,7 @@ const details = async () => {
   await until('only what was searched for', async () => (await found()).every((name) => name.includes('blog')));
   if (fake) assert.ok((await found()).length >= 2);
   await shoot(page, 'all');
-  await page.keyboard.press('Escape');
+  await escape(page);
   await close();
 };
 
@@ -412,7 +428,7 @@ const colours = async () => {
         await page.waitForSelector('dialog');
         await fits(page, `${name} ${opener}`);
         await accessible(page, `${name} ${opener}`);
-        await page.keyboard.press('Escape');
+        await escape(page);
       }
     }
     await shoot(page, name);
@@ -443,7 +459,7 @@ const refusals = async () => {
   assert.match(await page.textContent('#pages .fault'), /differs from a recent one.*filters\[0\]/);
   await page.click('.chip');
   await settled(page);
-  assert.equal(await page.$('.fault'), null, 'and recovers');
+  await none(page, '.fault', 'and recovers');
   await close();
 
   const { page: sharing, close: closeSharing } = await open();

@@ -11,6 +11,8 @@ export interface Breakdown {
   label: string;
   dimension: string;
   metrics: string[];
+  /** Whether those without a value are of no interest, as visits without a campaign; they stand in the list of all rows. */
+  named?: true;
 }
 
 export interface Group {
@@ -21,6 +23,7 @@ export interface Group {
 
 const BY_VISIT = ['visitors', 'visits'];
 const visit = (id: string, label: string): Breakdown => ({ id, label, dimension: `visit:${id}`, metrics: BY_VISIT });
+const named = (id: string, label: string): Breakdown => ({ ...visit(id, label), named: true });
 
 export const GROUPS: readonly Group[] = [
   {
@@ -36,17 +39,17 @@ export const GROUPS: readonly Group[] = [
   {
     id: 'sources',
     title: 'Sources',
-    breakdowns: [visit('channel', 'Channels'), visit('source', 'Sources'), visit('referrer', 'Referrers')],
+    breakdowns: [visit('channel', 'Channels'), visit('source', 'Sources'), named('referrer', 'Referrers')],
   },
   {
     id: 'campaigns',
     title: 'Campaigns',
     breakdowns: [
-      visit('utm_campaign', 'Campaign'),
-      visit('utm_source', 'Source'),
-      visit('utm_medium', 'Medium'),
-      visit('utm_content', 'Content'),
-      visit('utm_term', 'Term'),
+      named('utm_campaign', 'Campaign'),
+      named('utm_source', 'Source'),
+      named('utm_medium', 'Medium'),
+      named('utm_content', 'Content'),
+      named('utm_term', 'Term'),
     ],
   },
   {
@@ -255,7 +258,9 @@ export const tables = (page: Page, group: Group): Panel => {
     load: async (signal) => {
       if (group.breakdowns.length > 1) showChooser();
       await run(signal, async () => {
-        const answer = await query(tableQuery(page, open(), ROWS), signal);
+        const answer = await query(tableQuery(page, open(), ROWS + 1), signal);
+        const kept = answer.results.filter((row) => !open().named || row.dimensions[0]);
+        answer.results = kept.slice(0, ROWS);
         if (!answer.results.length && !answer.meta.withheld?.groups) return h('p', { class: 'empty' }, 'Nothing in this period.');
         return h('div', { class: 'scroll-x' }, table(page, open(), answer));
       });
