@@ -260,7 +260,14 @@ impl Routes {
             return health;
         }
         if path.starts_with(STATS_PATH) {
-            return self.figures(request).await;
+            return Box::pin(self.figures(request)).await;
+        }
+        // Before the token is asked for: the page is where an analyst enters it, and holds no figures itself.
+        if let Some(file) = self.assets.dashboard(path, request.headers()) {
+            return match *request.method() {
+                Method::GET | Method::HEAD => file,
+                _ => not_allowed("GET, HEAD"),
+            };
         }
         if !self.authorized(request.headers()) {
             let mut reply = refuse(Refusal::Unauthorized);
