@@ -21,7 +21,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 pub use journal::{Broken, Event, Reason, Receipt, read_receipts, verify};
@@ -38,7 +39,7 @@ const SITE_KEY_CONTEXT: &str = "consentry 2026-11-23 site key of a day v1";
 const LIFE_MAX: Duration = Duration::from_secs(48 * 3600);
 
 /// Where the salts of a collector live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SaltStore {
     /// In `data_dir`, readable by the owner alone: a restart goes on with the day's visitors.
