@@ -89,7 +89,7 @@ impl Places {
         // What was written can be changed; of two keys the one that has its default is not the place to look at.
         let place = fault.keys.iter().find_map(|key| self.by_key.get(key));
         let place = place.or_else(|| fault.keys.iter().find_map(|key| self.of(key)));
-        Problem { place: self.words(place), fault }
+        Problem::new(self, place, fault)
     }
 }
 
@@ -100,6 +100,16 @@ pub struct Problem {
     pub place: String,
     /// What is wrong there.
     pub fault: Fault,
+    /// The line of the file; 0 for what is in none.
+    pub line: usize,
+}
+
+impl Problem {
+    /// A fault at a place.
+    pub fn new(places: &Places, place: Option<&Place>, fault: Fault) -> Self {
+        let line = if let Some(Place::Line(line)) = place { *line } else { 0 };
+        Self { place: places.words(place), fault, line }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -113,6 +123,14 @@ impl fmt::Display for Problem {
 pub struct ConfigError {
     /// In the order of the file; never empty.
     pub problems: Vec<Problem>,
+}
+
+impl ConfigError {
+    /// Puts problems in the order of the file.
+    pub fn new(mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| problem.line);
+        Self { problems }
+    }
 }
 
 impl std::error::Error for ConfigError {}

@@ -60,7 +60,7 @@ fn read_text(path: &Path) -> Result<String, ConfigError> {
     let places = Places { file: Some(path.to_owned()), ..Places::default() };
     let problem = |place: Option<Place>, what: String, remedy: &str| {
         let fault = Fault::new("file", what, remedy);
-        ConfigError { problems: vec![Problem { place: places.words(place.as_ref()), fault }] }
+        ConfigError::new(vec![Problem::new(&places, place.as_ref(), fault)])
     };
     let mut bytes = Vec::new();
     std::fs::File::open(path)
@@ -96,11 +96,11 @@ impl Reading {
     fn file(&mut self, text: &str) -> Result<toml::Table, ConfigError> {
         let parsed = match DeTable::parse(text) {
             Ok(parsed) => parsed,
-            Err(error) => return Err(ConfigError { problems: vec![self.not_toml(text, &error)] }),
+            Err(error) => return Err(ConfigError::new(vec![self.not_toml(text, &error)])),
         };
         note_lines(&mut self.places, text, "", parsed.get_ref());
-        let mut table: toml::Table = toml::from_str(text)
-            .map_err(|error| ConfigError { problems: vec![self.not_toml(text, &error)] })?;
+        let mut table: toml::Table =
+            toml::from_str(text).map_err(|error| ConfigError::new(vec![self.not_toml(text, &error)]))?;
         let shape = std::mem::replace(&mut self.shape, shape());
         self.check(&mut table, &shape, &mut Vec::new());
         Ok(table)
@@ -109,19 +109,29 @@ impl Reading {
     fn not_toml(&self, text: &str, error: &toml::de::Error) -> Problem {
         let start = error.span().map_or(0, |span| span.start.min(text.len()));
         let line = 1 + text[..start].matches('\n').count();
-        let written = text.lines().nth(line - 1).unwrap_or_default();
-        let key = written.split('=').next().unwrap_or_default().trim();
+        let written = text.lines().nth(line - 1).unwrap_or_default().trim();
         let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '[' | ']');
-        let key = if !key.is_empty() && key.len() <= 64 && key.chars().all(bare) { key } else { "file" };
+        let name = &written[..written.find(|c| !bare(c)).unwrap_or(written.len()).min(64)];
         let message = error.message().lines().next().unwrap_or_default();
-        let what = format!("is not TOML: {message}");
-        let remedy = match message {
-            _ if message.contains("duplicate key") => "keep one of the two",
-            _ if written.trim_start().starts_with('[') => "write [table] or [[table]] on a line of its own",
-            _ => "write key = value, with texts in quotes and lists in brackets",
+        let (what, remedy) = match find(&self.shape, name) {
+            _ if message.contains("duplicate key") => ("is given twice".into(), "keep one of the two".into()),
+            _ if written.starts_with('[') => {
+                (format!("is not TOML: {message}"), "write [table] or [[table]] on a line of its own".into())
+            }
+            _ if message.contains("array") => {
+                let remedy =
+                    "close the list with ], here or in a line before, and put commas between its values";
+                (format!("is not TOML: {message}"), remedy.into())
+            }
+            Some(key) if written.ends_with('=') => ("has no value".into(), example(key, &key.default)),
+            Some(key) => (format!("is not TOML: {message}"), example(key, &key.default)),
+            None => {
+                let remedy = "write key = value, with texts in quotes and lists in brackets";
+                (format!("is not TOML: {message}"), remedy.into())
+            }
         };
-        let place = self.places.words(Some(&Place::Line(line)));
-        Problem { place, fault: Fault::new(key, what, remedy) }
+        let name = if name.is_empty() { "file" } else { name };
+        Problem::new(&self.places, Some(&Place::Line(line)), Fault::new(name, what, remedy))
     }
 
     /// Takes out of `table` what cannot be read, and notes why. `path` leads to it: names and indices.
@@ -169,9 +179,14 @@ impl Reading {
         let remedy = if path.len() > 1 && root.iter().any(|key| key.name == name) {
             format!("{name} belongs to the top: write it above the first [table] or [[site]]")
         } else if let Some(table) = here.iter().chain(root).find(holds) {
+            let around = path[..path.len() - 1].iter().filter_map(|step| match step {
+                Step::Key(name) if here.iter().any(|key| key.name == table.name) => Some(format!("{name}.")),
+                _ => None,
+            });
+            let around: String = around.collect();
             let brackets = match table.takes {
-                Takes::Tables(_) => format!("[[{}]]", table.name),
-                _ => format!("[{}]", table.name),
+                Takes::Tables(_) => format!("[[{around}{}]]", table.name),
+                _ => format!("[{around}{}]", table.name),
             };
             format!("{name} belongs under {brackets}")
         } else {
@@ -190,7 +205,7 @@ impl Reading {
         };
         let key = word.to_ascii_lowercase();
         let known = self.shape.takes.keys().unwrap_or_default();
-        let place = self.places.words(Some(&Place::Variable(name.to_owned())));
+        let place = Place::Variable(name.to_owned());
         let Some(shape) = known.iter().find(|known| known.name == key) else {
             let names = known.iter().map(|key| key.name.as_str());
             let remedy = match nearest(&key, names) {
@@ -198,7 +213,7 @@ impl Reading {
                 None => "unset it; `consentry config --sample` shows every key".into(),
             };
             let fault = Fault::new(key, "there is no such key", remedy);
-            self.problems.push(Problem { place, fault });
+            self.problems.push(Problem::new(&self.places, Some(&place), fault));
             return;
         };
         // `123456` may be a number or a token.
@@ -207,11 +222,11 @@ impl Reading {
         let meant = env_value(value);
         let value = if mistaken(shape, &meant, &path).is_none() { meant } else { text };
         match mistaken(shape, &value, &path) {
-            Some(fault) => self.problems.push(Problem { place, fault }),
+            Some(fault) => self.problems.push(Problem::new(&self.places, Some(&place), fault)),
             None => {
                 let inside = [format!("{key}["), format!("{key}.")];
                 self.places.by_key.retain(|known, _| !inside.iter().any(|inside| known.starts_with(inside)));
-                self.places.by_key.insert(key.clone(), Place::Variable(name.to_owned()));
+                self.places.by_key.insert(key.clone(), place);
                 table.insert(key, value);
             }
         }
@@ -225,7 +240,7 @@ impl Reading {
 
     fn finish(mut self, table: toml::Table) -> Result<File, ConfigError> {
         if !self.problems.is_empty() {
-            return Err(ConfigError { problems: self.problems });
+            return Err(ConfigError::new(self.problems));
         }
         match table.try_into::<File>() {
             Ok(file) => {
@@ -252,7 +267,7 @@ impl Reading {
                 };
                 let remedy = "write it; `consentry config --sample` shows every key";
                 self.problems.push(self.places.locate(Fault::new(key, what, remedy)));
-                Err(ConfigError { problems: self.problems })
+                Err(ConfigError::new(self.problems))
             }
         }
     }
@@ -274,6 +289,13 @@ fn full_name(path: &[Step]) -> String {
         }
     }
     name
+}
+
+/// The first key of this name, in the order of the sample.
+fn find<'a>(of: &'a Key, name: &str) -> Option<&'a Key> {
+    let keys = of.takes.keys().unwrap_or_default();
+    let here = keys.iter().find(|key| key.name == name && key.takes.keys().is_none());
+    here.or_else(|| keys.iter().find_map(|key| find(key, name)))
 }
 
 /// What is wrong with a value by itself, if anything.
@@ -325,9 +347,8 @@ fn fitting(key: &Key, value: &toml::Value) -> serde_json::Value {
     match (&key.takes, value) {
         _ if key.secret => "...".into(),
         (Takes::Texts, toml::Value::String(text)) => vec![text.clone()].into(),
-        (Takes::Flag, toml::Value::String(text)) if text == "true" || text == "false" => {
-            (text == "true").into()
-        }
+        (Takes::Flag, toml::Value::String(text)) => matches!(text.as_str(), "true" | "yes" | "on").into(),
+        (Takes::Flag, toml::Value::Integer(number)) => (*number != 0).into(),
         (Takes::Number(..), toml::Value::String(text)) if text.parse::<u64>().is_ok() => {
             text.parse::<u64>().unwrap_or_default().into()
         }

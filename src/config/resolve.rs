@@ -58,7 +58,7 @@ impl File {
 
     /// The faults with their places, in the order of the file.
     pub(super) fn located(&self, faults: Vec<Fault>) -> ConfigError {
-        ConfigError { problems: faults.into_iter().map(|fault| self.places.locate(fault)).collect() }
+        ConfigError::new(faults.into_iter().map(|fault| self.places.locate(fault)).collect())
     }
 
     /// Takes secrets from the files that are named for them.

@@ -27,7 +27,9 @@ fn table(out: &mut String, under: &str, keys: &[Key]) {
         let name = if under.is_empty() { key.name.clone() } else { format!("{under}.{}", key.name) };
         match &key.takes {
             Takes::Table(keys) => {
-                out.push_str(&format!("[{name}]\n"));
+                // A table that may be absent means something by being there.
+                let mark = if key.default.is_null() { "# " } else { "" };
+                out.push_str(&format!("{mark}[{name}]\n"));
                 table(out, &name, keys);
             }
             Takes::Tables(keys) => {

@@ -47,12 +47,15 @@ pub struct RulesFile {
     /// TrustArc's bucket of analytics, counted from 0 (required) as in `notice_gdpr_prefs`.
     pub trustarc_bucket: u16,
     /// Didomi's purpose of analytics; needed for `didomi`.
+    #[schemars(example = &"audience")]
     pub didomi_purpose: Option<String>,
     /// The service of Klaro that is analytics; needed for `klaro`.
+    #[schemars(example = &"consentry")]
     pub klaro_service: Option<String>,
     /// The category of CookieConsent that is analytics.
     pub cookieconsent_category: String,
     /// The version of the policy that visitors agree to, at most 64 bytes; kept with each event.
+    #[schemars(example = &"2026-11")]
     pub policy_version: String,
     /// Whether `/.well-known/gpc.json` says that the site honours Global Privacy Control.
     pub gpc_json: bool,
@@ -65,6 +68,7 @@ pub struct RulesFile {
 #[serde(deny_unknown_fields, default)]
 pub struct TcfFile {
     /// The number of the site's operator in the Global Vendor List; absent: the publisher's own purposes count.
+    #[schemars(example = 755)]
     pub vendor_id: Option<u16>,
     /// The purposes that all need consent, 1 to 24.
     pub purposes: Vec<u32>,
