@@ -26,9 +26,12 @@ use crate::store::{self, External, Source, Target};
 use crate::telemetry;
 use crate::withdraw::command::{self as subject, SubjectArgs};
 
+/// What `--version` says: the version, and the commit that the program was built from.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CONSENTRY_COMMIT"), ")");
+
 /// Consentry: a consent-gated, de-identifying analytics collector in front of ClickHouse.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version = VERSION, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

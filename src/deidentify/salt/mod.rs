@@ -229,6 +229,11 @@ impl Salts {
         if old { self.renew(now_ms).map(drop) } else { self.keys(now_ms).map(drop) }
     }
 
+    /// Time since the oldest salt in memory was made, or found at the start.
+    pub fn oldest_age(&self) -> Duration {
+        self.kept().days.iter().map(|day| day.since.elapsed()).max().unwrap_or_default()
+    }
+
     /// Receipts from the `skip`-th on, oldest first. Blocks while a salt is made or destroyed.
     pub fn receipts(&self, skip: usize) -> Vec<Receipt> {
         self.keeper().journal.receipts().get(skip..).unwrap_or_default().to_vec()
