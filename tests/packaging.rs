@@ -343,8 +343,9 @@ fn manifests_can_be_read_and_name_only_keys_that_exist() {
         }
     }
     for config in ["deploy/consentry.toml", "deploy/kustomize/consentry.toml"] {
-        let check = Command::new(binary()).args(["check-config", "--config"]).arg(root().join(config));
-        let check = { check }.env_remove("CONSENTRY_CONFIG").output().unwrap();
+        let mut check = Command::new(binary());
+        check.args(["check-config", "--config"]).arg(root().join(config)).env_remove("CONSENTRY_CONFIG");
+        let check = check.output().unwrap();
         assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
     }
 }
