@@ -7,7 +7,11 @@
 //!
 //! Without npm or a network: build `web/` elsewhere (`npm ci && npm run build`), bring its `dist` folder along and set
 //! `CONSENTRY_WEB_DIST` to its path. Then nothing is run here, the files are only copied.
+//!
+//! The commit that a release is built from becomes part of the program: see `build/commit.rs`.
 
+#[path = "build/commit.rs"]
+mod commit;
 #[path = "build/npm.rs"]
 mod npm;
 
@@ -48,6 +52,7 @@ fn main() {
 fn build() -> Result<(), String> {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=build/npm.rs");
+    commit::tell();
     println!("cargo:rerun-if-env-changed={PREBUILT}");
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: run this through cargo")?);
 

@@ -1,5 +1,9 @@
 //! The command line. Exit codes: 0 fine, 1 failed, 2 wrong usage or configuration.
 
+mod args;
+mod health;
+mod print;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,11 +13,13 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use tokio::net::TcpListener;
 
+use args::{ConfigArgs, HealthArgs, Print, ServeArgs, sources};
+
 use crate::audit::{self, AuditError};
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, File, Secret};
+use crate::config::{Config, ConfigError};
 use crate::deidentify;
-use crate::policy::{self, Policy};
+use crate::policy;
 use crate::server;
 use crate::store::engine::{self, Engine, Program};
 use crate::store::{self, External, Source, Target};
@@ -21,9 +27,12 @@ use crate::tally::command::{self as stats, StatsArgs};
 use crate::telemetry;
 use crate::withdraw::command::{self as subject, SubjectArgs};
 
+/// What `--version` says: the version, and the commit that the program was built from.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CONSENTRY_COMMIT"), ")");
+
 /// Consentry: a consent-gated, de-identifying analytics collector in front of ClickHouse.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version = VERSION, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -35,8 +44,18 @@ struct Cli {
 enum Command {
     /// Take beacons (the default command).
     Serve(ServeArgs),
-    /// Read the configuration and say what it means.
+    /// Read the configuration and say what it means, or what is wrong with it, line by line.
     CheckConfig(ConfigArgs),
+    /// Print a configuration: a sample of every key, what is in effect, or the schema for an editor.
+    Config {
+        /// What to print.
+        #[command(flatten)]
+        what: Print,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Ask a running collector how it is: exit code 0 where it answers that it is well. For a container's health check.
+    Health(HealthArgs),
     /// Bring the store's schema to this version.
     Migrate(ConfigArgs),
     /// Print what is collected, why, in which form and for how long, from the code and the configuration.
@@ -65,31 +84,6 @@ enum Command {
 }
 
 #[derive(Debug, Args, Clone, Default)]
-struct ConfigArgs {
-    /// Configuration file (TOML).
-    #[arg(long, value_name = "FILE", env = "CONSENTRY_CONFIG")]
-    config: Option<PathBuf>,
-    /// Where spool, salts and the embedded engine live.
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// http://user:password@host:8123 of a ClickHouse; without it the embedded engine runs.
-    #[arg(long, value_name = "URL")]
-    clickhouse_url: Option<String>,
-}
-
-#[derive(Debug, Args, Clone, Default)]
-struct ServeArgs {
-    #[command(flatten)]
-    config: ConfigArgs,
-    /// Where beacons are taken.
-    #[arg(long, value_name = "ADDR")]
-    listen: Option<SocketAddr>,
-    /// Where metrics, statistics and health are served.
-    #[arg(long, value_name = "ADDR")]
-    admin_listen: Option<SocketAddr>,
-}
-
-#[derive(Debug, Args, Clone, Default)]
 struct AuditArgs {
     #[command(flatten)]
     options: audit::Options,
@@ -104,25 +98,6 @@ struct AuditArgs {
     out: Option<PathBuf>,
     #[command(flatten)]
     config: ConfigArgs,
-}
-
-impl ConfigArgs {
-    fn load(&self) -> Result<File, Failure> {
-        let mut file = File::load(self.config.as_deref(), environment())?;
-        if let Some(data_dir) = &self.data_dir {
-            file.data_dir.clone_from(data_dir);
-        }
-        if let Some(url) = &self.clickhouse_url {
-            file.clickhouse_url = Some(Secret::new(url.clone()));
-        }
-        Ok(file)
-    }
-}
-
-/// Variables that are text; one that is none cannot be meant for us.
-fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// Why a command ended, in one line with the way out.
@@ -178,10 +153,12 @@ pub fn main() -> ExitCode {
         match cli.command {
             None => serve(cli.serve).await,
             Some(Command::Serve(args)) => serve(args).await,
-            Some(Command::CheckConfig(args)) => check_config(&args),
+            Some(Command::CheckConfig(args)) => print::check_config(&args),
+            Some(Command::Config { what, config }) => print::print_config(what, &config),
+            Some(Command::Health(args)) => health::health(&args).await,
             Some(Command::Migrate(args)) => migrate(&args).await,
-            Some(Command::Policy { format, config }) => print_policy(format, &config),
-            Some(Command::Receipts(args)) => receipts(&args),
+            Some(Command::Policy { format, config }) => print::print_policy(format, &config),
+            Some(Command::Receipts(args)) => print::receipts(&args),
             Some(Command::Audit(args)) => run_audit(&args).await,
             Some(Command::Subject(args)) => ask_subject(args).await,
             Some(Command::Stats(args)) => ask_stats(args).await,
@@ -214,10 +191,7 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
     deidentify::forbid_core_dumps().map_err(|error| {
         Failure::of(format!("cannot switch off core dumps, which would hold keys: {error}"))
     })?;
-    let mut file = args.config.load()?;
-    file.listen = args.listen.unwrap_or(file.listen);
-    file.admin_listen = args.admin_listen.unwrap_or(file.admin_listen);
-    let config = file.resolve()?;
+    let config = args.sources().read()?;
     let external = external(&config)?;
     let public = bind(config.file.listen, "beacons", "--listen").await?;
     let admin = bind(config.file.admin_listen, "admin", "--admin-listen").await?;
@@ -318,53 +292,6 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     })
 }
 
-fn check_config(args: &ConfigArgs) -> Result<(), Failure> {
-    let config = args.load()?.resolve()?;
-    external(&config)?;
-    println!("The configuration is sound.");
-    println!("Beacons: {}  Admin: {}", config.file.listen, config.file.admin_listen);
-    println!(
-        "Store:   {}",
-        if config.file.clickhouse_url.is_some() {
-            "the ClickHouse of clickhouse_url"
-        } else {
-            "embedded engine"
-        }
-    );
-    config.lists().iter().for_each(|line| println!("{line}"));
-    let mut sites: Vec<_> = config.sites.iter().collect();
-    sites.sort_by(|a, b| a.id.cmp(&b.id));
-    sites.iter().for_each(|site| println!("{}", site.summary()));
-    Ok(())
-}
-
-fn print_policy(format: policy::Format, args: &ConfigArgs) -> Result<(), Failure> {
-    let config = args.load()?.resolve()?;
-    print!("{}", policy::render(&Policy::of(&config), format));
-    Ok(())
-}
-
-fn receipts(args: &ConfigArgs) -> Result<(), Failure> {
-    let file = args.load()?;
-    let receipts = deidentify::read_receipts(&file.data_dir.join("salts")).map_err(Failure::of)?;
-    println!("number\tat\tevent\tday\tstore\tcommitment\treason");
-    for receipt in &receipts {
-        println!(
-            "{}\t{}\t{}\t{}\t{}\t{}\t{}",
-            receipt.number,
-            receipt.at(),
-            receipt.event.word(),
-            receipt.date(),
-            receipt.store.word(),
-            receipt.commitment,
-            receipt.reason.word()
-        );
-    }
-    let last = receipts.last().map_or("none", |last| &last.chain);
-    println!("The journal is whole: {} lines. Chain of the last one: {last}", receipts.len());
-    Ok(())
-}
-
 async fn run_audit(args: &AuditArgs) -> Result<(), Failure> {
     let failure = |error| match error {
         AuditError::Usage(message) => Failure::Usage(message),
@@ -376,7 +303,7 @@ async fn run_audit(args: &AuditArgs) -> Result<(), Failure> {
         canaries.iter().for_each(|canary| println!("{}\t{}", canary.kind, canary.value));
         return Ok(());
     }
-    let config = args.config.load()?.resolve()?;
+    let config = args.config.read()?;
     let external = external(&config)?;
     let report = audit::run(&config, external.as_ref(), &args.options).await.map_err(failure)?;
     let text = report.render(args.format);
@@ -394,7 +321,7 @@ async fn run_audit(args: &AuditArgs) -> Result<(), Failure> {
 }
 
 async fn ask_subject(args: SubjectArgs) -> Result<(), Failure> {
-    let file = File::load(args.config.as_deref(), environment())?;
+    let file = sources(args.config.as_deref(), []).load()?;
     subject::run(&args, &file).await.map_err(|failure| match failure {
         subject::SubjectFailure::Usage(reason) => Failure::Usage(reason),
         subject::SubjectFailure::Failed(reason) => Failure::Failed(reason),
@@ -402,13 +329,13 @@ async fn ask_subject(args: SubjectArgs) -> Result<(), Failure> {
 }
 
 async fn ask_stats(args: StatsArgs) -> Result<(), Failure> {
-    let file = File::load(args.config.as_deref(), environment())?;
+    let file = sources(args.config.as_deref(), []).load()?;
     let done = stats::run(&args, &file).await;
     done.map_err(|why| if why.usage { Failure::Usage(why.reason) } else { Failure::Failed(why.reason) })
 }
 
 async fn migrate(args: &ConfigArgs) -> Result<(), Failure> {
-    let config = args.load()?.resolve()?;
+    let config = args.read()?;
     let (source, engine, _lock) = match external(&config)? {
         Some(external) => (Source::External(Arc::new(external)), None, None),
         None => {
@@ -429,7 +356,7 @@ async fn migrate(args: &ConfigArgs) -> Result<(), Failure> {
 }
 
 async fn sql(query: &str, args: &ConfigArgs) -> Result<(), Failure> {
-    let config = args.load()?.resolve()?;
+    let config = args.read()?;
     let out = std::io::stdout().lock();
     if let Some(external) = external(&config)? {
         return store::query(&Target::from(&external), query, out).await.map_err(Failure::of);

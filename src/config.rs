@@ -1,45 +1,39 @@
 //! Configuration: one TOML file, each key also as `CONSENTRY_<KEY>`, flags on top.
 //!
 //! [`File`] is what was written; [`Config`] is what it means. Everything is checked in [`File::resolve`], so no
-//! other part of the program meets an unchecked value. The doc comments on `File` are the documentation.
+//! other part of the program meets an unchecked value. The doc comments on `File` are the documentation: the sample
+//! (`consentry config --sample`) and what is said of a misspelt key are made from them.
+//!
+//! [`Sources::read`] is the way from nothing to a [`Config`], at the start and for a reload: it gives a configuration
+//! that can be used whole, or every problem with its line, its key and what to write instead.
+
+mod problem;
+mod read;
+mod resolve;
+mod sample;
+mod secret;
+mod shape;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::deidentify::network::read_bounded;
+pub use problem::{ConfigError, Fault, Place, Places, Problem, nearest, nearest_zone};
+pub use read::Sources;
+pub use sample::{effective, sample};
+pub use secret::{REDACTED, Secret};
+pub use shape::{Key, Takes, schema, shape};
+
 use crate::deidentify::{Networks, SaltStore};
-use crate::enrich::channel::spam::{self, SpamDomains};
-use crate::site::{Site, SiteFile, Sites};
-
-/// A value that is never printed.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a secret.
-    pub fn new(value: String) -> Self {
-        Self(value)
-    }
-
-    /// The secret itself. Compare or send it; never log it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
+use crate::enrich::channel::spam::SpamDomains;
+use crate::site::{SiteFile, Sites};
 
 /// The configuration as written. Unknown keys are errors.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct File {
     /// Where beacons, the tracker and the pixel are served.
@@ -52,12 +46,21 @@ pub struct File {
     /// a restart begins a new salt and splits the day's visitors).
     pub salt_store: SaltStore,
     /// `http://user:password@host:8123` of a ClickHouse; absent: the embedded engine.
+    #[schemars(example = "http://consentry@clickhouse:8123")]
     pub clickhouse_url: Option<Secret>,
-    /// Bearer token for the admin address.
+    /// A file with the password of the user that `clickhouse_url` names, so that it stands nowhere else.
+    #[schemars(example = "/run/secrets/clickhouse_password")]
+    pub clickhouse_password_file: Option<PathBuf>,
+    /// Bearer token for the admin address; better in a file of its own.
     pub admin_token: Option<Secret>,
+    /// A file with that token.
+    #[schemars(example = "/run/secrets/admin_token")]
+    pub admin_token_file: Option<PathBuf>,
     /// Networks whose `client_address_header` is believed.
+    #[schemars(with = "Vec<String>", example = ["10.0.0.0/8"])]
     pub trusted_proxies: Vec<IpNet>,
     /// Header that a trusted proxy puts the client's address in, e.g. `x-forwarded-for`.
+    #[schemars(example = "x-forwarded-for")]
     pub client_address_header: Option<String>,
 
     /// Largest body on the wire, in bytes, before decompression.
@@ -93,6 +96,7 @@ pub struct File {
     pub agent_cache_entries_max: usize,
     /// The key that makes of a subject's token the column `subject`, 32 random bytes; absent: `subject.key` under
     /// `data_dir`, made at the first need. Several collectors share it. Without it no subject's rows are found again.
+    #[schemars(example = "/run/secrets/subject_key")]
     pub subject_key_file: Option<PathBuf>,
     /// Requests to /v1/subjects that one network (a /24 or /48) may send in a minute.
     pub subject_requests_per_network_and_min_max: u32,
@@ -100,16 +104,24 @@ pub struct File {
     pub subject_requests_per_min_max: u32,
 
     /// A MaxMind database (.mmdb) that has countries: `country` is filled from it, and nothing else of it is read.
+    #[schemars(example = "/usr/share/consentry/country.mmdb")]
     pub geo_database: Option<PathBuf>,
     /// Networks of data centres: what comes from there is taken for a program's.
+    #[schemars(with = "Vec<String>", example = ["192.0.2.0/24"])]
     pub datacenter_networks: Vec<IpNet>,
     /// More of them, one a line; "#" begins a note.
+    #[schemars(example = "/etc/consentry/datacenters.txt")]
     pub datacenter_networks_file: Option<PathBuf>,
     /// Domains of referrer spam, one a line, besides the families that are built in.
+    #[schemars(example = "/etc/consentry/spammers.txt")]
     pub referrer_spam_file: Option<PathBuf>,
 
     /// The sites that events are taken for. None: one site `demo` for loopback origins.
     pub site: Vec<SiteFile>,
+
+    /// Where each key was written.
+    #[serde(skip)]
+    pub places: Places,
 }
 
 impl Default for File {
@@ -120,7 +132,9 @@ impl Default for File {
             data_dir: PathBuf::from("./data"),
             salt_store: SaltStore::default(),
             clickhouse_url: None,
+            clickhouse_password_file: None,
             admin_token: None,
+            admin_token_file: None,
             trusted_proxies: Vec::new(),
             client_address_header: None,
             body_bytes_max: 1024 * 1024,
@@ -146,6 +160,7 @@ impl Default for File {
             datacenter_networks_file: None,
             referrer_spam_file: None,
             site: Vec::new(),
+            places: Places::default(),
         }
     }
 }
@@ -180,183 +195,18 @@ impl Config {
     }
 }
 
-/// Why a configuration cannot be used, in words for whoever wrote it.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file could not be read.
-    #[error("cannot read the configuration {path}: {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The file is not TOML, has an unknown key or a value of a wrong type.
-    #[error("{origin}: {message}")]
-    Invalid {
-        /// The file or environment variable.
-        origin: String,
-        /// What is wrong and where.
-        message: String,
-    },
-    /// A value that cannot be meant.
-    #[error("configuration: {0}")]
-    Unsound(String),
-}
-
-/// Environment variables that begin with `CONSENTRY_` and are not configuration keys.
-const NOT_KEYS: &[&str] =
-    &["LIBCHDB", "CACHE_DIR", "WEB_DIST", "CONFIG", "LOG", "LOG_FORMAT", "TEST_CHROMIUM"];
-
 impl File {
     /// Reads `path` (or the defaults, if there is none) and lays the environment over it.
+    ///
+    /// # Errors
+    /// Every key that is not known and every value of a wrong type, each with its place.
     pub fn load(
         path: Option<&Path>,
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let mut text = String::new();
-        let mut origin = String::from("environment");
-        if let Some(path) = path {
-            text = std::fs::read_to_string(path)
-                .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-            origin = path.display().to_string();
-        }
-        // Parsed once as it stands, so that an error names the line of the file.
-        let as_written: Self = toml::from_str(&text).map_err(|error| invalid(&origin, &text, &error))?;
-        let overrides: Vec<(String, String)> = env
-            .filter_map(|(name, value)| Some((name.strip_prefix("CONSENTRY_")?.to_owned(), value)))
-            .filter(|(name, _)| !NOT_KEYS.contains(&name.as_str()))
-            .collect();
-        if overrides.is_empty() {
-            return Ok(as_written);
-        }
-        let mut table: toml::Table =
-            toml::from_str(&text).map_err(|error| invalid(&origin, &text, &error))?;
-        for (name, value) in overrides {
-            // One at a time, so that the message names the variable. `123456` may be a number or a token.
-            let (key, text) = (name.to_ascii_lowercase(), toml::Value::String(value.clone()));
-            table.insert(key.clone(), env_value(&value));
-            if table.clone().try_into::<Self>().is_err() {
-                table.insert(key, text);
-            }
-            table.clone().try_into::<Self>().map_err(|error| ConfigError::Invalid {
-                origin: format!("environment variable CONSENTRY_{name}"),
-                message: without_values(error.message()),
-            })?;
-        }
-        table.try_into().map_err(|error: toml::de::Error| invalid(&origin, &text, &error))
+        let environment = env.collect();
+        Sources { path: path.map(Path::to_owned), environment, flags: Vec::new() }.load()
     }
-
-    /// Checks the values and what they have to do with each other.
-    pub fn resolve(self) -> Result<Config, ConfigError> {
-        let unsound = |message: String| Err(ConfigError::Unsound(message));
-        if self.admin_token.is_none() && !self.admin_listen.ip().is_loopback() {
-            return unsound(format!(
-                "admin_listen = \"{}\" can be reached from outside: set admin_token, or listen on 127.0.0.1",
-                self.admin_listen
-            ));
-        }
-        if self.listen == self.admin_listen && self.listen.port() != 0 {
-            return unsound("listen and admin_listen are the same address: give them different ports".into());
-        }
-        if self.client_address_header.is_some() == self.trusted_proxies.is_empty() {
-            return unsound("client_address_header and trusted_proxies only work together: set both".into());
-        }
-        let orders = [
-            (
-                "body_bytes_max",
-                self.body_bytes_max as u64,
-                "body_decoded_bytes_max",
-                self.body_decoded_bytes_max as u64,
-            ),
-            (
-                "body_bytes_max + body_decoded_bytes_max",
-                (self.body_bytes_max + self.body_decoded_bytes_max) as u64,
-                "bodies_in_flight_bytes_max",
-                self.bodies_in_flight_bytes_max as u64,
-            ),
-            (
-                "body_decoded_bytes_max",
-                self.body_decoded_bytes_max as u64,
-                "seal_bytes_max",
-                self.seal_bytes_max,
-            ),
-            ("2 x seal_bytes_max", self.seal_bytes_max * 2, "spool_bytes_max", self.spool_bytes_max),
-        ];
-        for (smaller_name, smaller, larger_name, larger) in orders {
-            if smaller > larger {
-                return unsound(format!(
-                    "{smaller_name} ({smaller}) must not be above {larger_name} ({larger})"
-                ));
-            }
-        }
-        let positive = [
-            ("body_bytes_max", self.body_bytes_max as u64),
-            ("body_timeout_ms", self.body_timeout_ms),
-            ("header_timeout_ms", self.header_timeout_ms),
-            ("connections_max", self.connections_max as u64),
-            ("seal_rows_max", u64::from(self.seal_rows_max)),
-            ("seal_after_ms", self.seal_after_ms),
-            ("duplicate_ids_max", self.duplicate_ids_max as u64),
-            ("agent_cache_entries_max", self.agent_cache_entries_max as u64),
-            (
-                "subject_requests_per_network_and_min_max",
-                u64::from(self.subject_requests_per_network_and_min_max),
-            ),
-            ("subject_requests_per_min_max", u64::from(self.subject_requests_per_min_max)),
-        ];
-        for (name, value) in positive {
-            if value == 0 {
-                return unsound(format!("{name} must be above 0"));
-            }
-        }
-        let written = if self.site.is_empty() { vec![SiteFile::demo()] } else { self.site.clone() };
-        let sites = written.into_iter().map(Site::resolve).collect::<Result<Vec<_>, _>>()?;
-        let unusable = |error: crate::deidentify::NetworksError| ConfigError::Unsound(error.to_string());
-        let networks = Networks::open(
-            self.geo_database.as_deref(),
-            &self.datacenter_networks,
-            self.datacenter_networks_file.as_deref(),
-        );
-        let spam = match &self.referrer_spam_file {
-            Some(path) => {
-                let list =
-                    read_bounded("referrer_spam_file", path, spam::LIST_BYTES_MAX).map_err(unusable)?;
-                SpamDomains::from_list(&String::from_utf8_lossy(&list))
-            }
-            None => SpamDomains::default(),
-        };
-        Ok(Config {
-            sites: Arc::new(Sites::new(sites)?),
-            networks: Arc::new(networks.map_err(unusable)?),
-            spam: Arc::new(spam),
-            file: self,
-        })
-    }
-}
-
-/// The line and what is wrong there, without the line itself: it may hold a secret.
-fn invalid(origin: &str, text: &str, error: &toml::de::Error) -> ConfigError {
-    let message = without_values(error.message());
-    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-    let origin = line.map_or_else(|| origin.to_owned(), |line| format!("{origin}, line {line}"));
-    ConfigError::Invalid { origin, message }
-}
-
-/// serde says `invalid type: string "...", expected ...`: the value goes, the words stay.
-fn without_values(message: &str) -> String {
-    match (message.split_once(": "), message.rsplit_once(", expected ")) {
-        (Some((what, _)), Some((_, expected))) if what.starts_with("invalid ") => {
-            format!("{what}, expected {expected}")
-        }
-        _ => message.lines().next().unwrap_or_default().to_owned(),
-    }
-}
-
-/// `1024`, `true` and `["a"]` are meant as TOML; anything else is a plain string.
-fn env_value(text: &str) -> toml::Value {
-    let parsed = toml::from_str::<toml::Table>(&format!("v = {text}")).ok();
-    parsed.and_then(|mut table| table.remove("v")).unwrap_or_else(|| toml::Value::String(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -381,7 +231,10 @@ mod tests {
     #[test]
     fn a_misspelt_key_is_named_with_its_line() {
         let error = load("listen = \"127.0.0.1:1\"\nadmin_lisen = \"x\"\n", &[]).unwrap_err().to_string();
-        assert!(error.contains("admin_lisen") && error.contains("line 2"), "{error}");
+        assert!(
+            error.contains(":2: admin_lisen: ") && error.contains("did you mean admin_listen?"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -408,7 +261,7 @@ mod tests {
     fn secrets_are_not_printed() {
         let config = load("admin_token = \"hunter2\"\nclickhouse_url = \"http://u:pw@h:1\"", &[]).unwrap();
         let error = load("admin_token = 4711\n", &[]).unwrap_err().to_string();
-        assert!(!error.contains("4711") && error.contains("line 1"), "{error}");
+        assert!(!error.contains("4711") && error.contains(":1: admin_token: takes text"), "{error}");
         let token = load("", &[("CONSENTRY_ADMIN_TOKEN", "4711")]).unwrap().file.admin_token.unwrap();
         assert_eq!(token.expose(), "4711", "looks like a number, is a token");
         let printed = format!("{config:?}");

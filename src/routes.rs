@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -19,6 +20,7 @@ use crate::pipeline::{Answer, Pipeline};
 use crate::spool::SpoolError;
 use crate::store::State;
 use crate::tally::{STATS_PATH, Said as Figures, SaidBody, Statistics};
+use crate::telemetry::{Reading, Route};
 use crate::withdraw::{Rights, SUBJECTS_PATH, Said};
 
 /// An answer.
@@ -103,6 +105,7 @@ impl Routes {
     /// The public address.
     pub async fn public(&self, request: Request<Incoming>, peer: IpAddr) -> Result<Reply, Infallible> {
         let method = request.method().clone();
+        let (route, begun) = (Route::of(request.uri().path()), Instant::now());
         let reply = match (request.uri().path(), &method) {
             ("/v1/events", &Method::POST) | ("/v1/pixel.gif", &Method::GET) => {
                 self.events(request, peer).await
@@ -129,6 +132,7 @@ impl Routes {
             }
             _ => refuse(Refusal::NotFound),
         };
+        self.pipeline.telemetry.answered(route, begun.elapsed());
         Ok(reply)
     }
 
@@ -276,7 +280,8 @@ impl Routes {
         }
         match (path, request.method()) {
             ("/metrics", &Method::GET | &Method::HEAD) => {
-                let metrics = self.pipeline.telemetry.render(&self.pipeline.spool);
+                let reading = Reading::of(&self.pipeline, &self.store.borrow());
+                let metrics = self.pipeline.telemetry.render(&reading);
                 reply(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", metrics)
             }
             ("/metrics", _) => not_allowed("GET, HEAD"),

@@ -3,20 +3,23 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::config::ConfigError;
+use crate::config::{Fault, nearest_zone};
 use crate::consent::{Rules, RulesFile};
 use crate::deidentify::url::{InternalHosts, QueryAllowList};
 
 /// A `[[site]]` as written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SiteFile {
     /// Name of the site on the wire and in every table: letters, digits, `-`, `_`, `.`; at most 64.
+    #[schemars(example = &"shop")]
     pub id: String,
     /// Origins that may send, e.g. `https://shop.example`; `*` for any, `loopback` for any on this machine.
     #[serde(default)]
+    #[schemars(example = ["https://shop.example"])]
     pub origins: Vec<String>,
     /// What survives of a query string, by name; `utm_*` style patterns.
     #[serde(default = "default_query_params")]
@@ -24,6 +27,7 @@ pub struct SiteFile {
     /// Hosts of the site and its siblings, each with its subdomains: a link from there is no referrer. The host of the page
     /// itself, and those in `origins`, always are.
     #[serde(default)]
+    #[schemars(example = ["shop-help.example"])]
     pub internal_hosts: Vec<String>,
     /// Events of crawlers, monitors and other programs: `mark` (kept, in no report) or `drop`.
     #[serde(default)]
@@ -32,6 +36,7 @@ pub struct SiteFile {
     #[serde(default)]
     pub ts_precision: TsPrecision,
     /// Custom properties that are kept; absent: all, scrubbed.
+    #[schemars(example = ["plan", "color"])]
     pub props: Option<Vec<String>>,
     /// Rows are deleted after this many days.
     #[serde(default = "default_retention_days")]
@@ -55,7 +60,7 @@ pub struct SiteFile {
 
 /// How exactly a row says when it happened. A coarser time tells less of what one visitor did; lengths of visits are kept as
 /// they are, for they come from `engaged_ms`, and events of one moment are told apart by their ids alone.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TsPrecision {
     /// As it was sent.
@@ -93,7 +98,7 @@ impl TsPrecision {
 }
 
 /// What becomes of events that a program sent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BotRule {
     /// Kept with `bot` = 1, and in no report.
@@ -196,31 +201,56 @@ enum Origins {
 
 impl Site {
     /// Checks one `[[site]]`.
-    pub fn resolve(written: SiteFile) -> Result<Arc<Self>, ConfigError> {
+    ///
+    /// # Errors
+    /// Every fault that was found; their keys are those of the site's table.
+    pub fn resolve(written: SiteFile) -> Result<Arc<Self>, Vec<Fault>> {
         let id = written.id;
-        let unsound = |message: String| ConfigError::Unsound(format!("site \"{id}\": {message}"));
+        let mut faults = Vec::new();
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if id.is_empty() || id.len() > 64 || !id.chars().all(plain) {
-            return Err(unsound("id takes 1 to 64 of letters, digits, '-', '_' and '.'".into()));
+            let remedy = "use 1 to 64 letters, digits, '-', '_' and '.'";
+            faults.push(Fault::new("id", "is not a name that events can carry", remedy));
         }
         if written.retention_days == 0 {
-            return Err(unsound("retention_days must be above 0".into()));
+            let remedy = "write the number of days after which rows are deleted, 1 or more";
+            faults.push(Fault::new("retention_days", "is 0", remedy));
         }
         if !(1..=ROLLUP_RETENTION_DAYS_MAX).contains(&written.rollup_retention_days) {
-            return Err(unsound(format!("rollup_retention_days takes 1 to {ROLLUP_RETENTION_DAYS_MAX}")));
+            let what = format!("is {}", written.rollup_retention_days);
+            let remedy = format!("write a number from 1 to {ROLLUP_RETENTION_DAYS_MAX}");
+            faults.push(Fault::new("rollup_retention_days", what, remedy));
         }
         if jiff::tz::TimeZone::get(&written.timezone).is_err() {
-            return Err(unsound(format!("timezone \"{}\" is not an IANA name", written.timezone)));
+            let remedy = match nearest_zone(&written.timezone) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => "write \"UTC\", or continent and city as in \"Europe/Madrid\"".into(),
+            };
+            let what = format!("\"{}\" is not an IANA name", written.timezone);
+            faults.push(Fault::new("timezone", what, remedy));
         }
-        let origins = Origins::resolve(&written.origins).map_err(&unsound)?;
-        let consent = Rules::resolve(&written.consent).map_err(&unsound)?;
+        let origins = match Origins::resolve(&written.origins) {
+            Ok(origins) => origins,
+            Err(fault) => {
+                faults.push(fault);
+                Origins::Any
+            }
+        };
         let internal_hosts = origins.hosts();
         let internal_hosts = internal_hosts.iter().chain(&written.internal_hosts).map(String::as_str);
-        let internal_hosts = InternalHosts::new(internal_hosts).map_err(|host| {
-            unsound(format!(
-                "internal_hosts: \"{host}\" is not a host name of one's own, such as shop.example"
-            ))
-        })?;
+        let internal_hosts = InternalHosts::new(internal_hosts);
+        if let Err(host) = &internal_hosts {
+            let what = format!("\"{host}\" is not a host name of one's own");
+            faults.push(Fault::new("internal_hosts", what, "write names such as shop.example"));
+        }
+        let consent = Rules::resolve(&written.consent);
+        if let Err(fault) = &consent {
+            faults.push(fault.clone().under("consent"));
+        }
+        let (Ok(internal_hosts), Ok(consent)) = (internal_hosts, consent) else { return Err(faults) };
+        if !faults.is_empty() {
+            return Err(faults);
+        }
         Ok(Arc::new(Self {
             query_params: QueryAllowList::new(&written.query_params),
             internal_hosts,
@@ -273,7 +303,10 @@ impl Site {
 }
 
 impl Origins {
-    fn resolve(written: &[String]) -> Result<Self, String> {
+    fn resolve(written: &[String]) -> Result<Self, Fault> {
+        let fault = |what: String| {
+            Err(Fault::new("origins", what, "write scheme, host and port alone, as in https://shop.example"))
+        };
         if written.iter().any(|origin| origin == "*") {
             return Ok(Self::Any);
         }
@@ -286,14 +319,10 @@ impl Origins {
             }
             let url = url::Url::parse(origin).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
             let Some(url) = url else {
-                return Err(format!(
-                    "origin \"{origin}\" is not of the form https://host or https://host:port"
-                ));
+                return fault(format!("\"{origin}\" is not an origin"));
             };
             if url.path() != "/" || url.query().is_some() {
-                return Err(format!(
-                    "origin \"{origin}\" has a path: an origin is scheme, host and port alone"
-                ));
+                return fault(format!("\"{origin}\" has a path"));
             }
             exact.insert(url.origin().ascii_serialization());
         }
@@ -335,11 +364,16 @@ pub struct Sites {
 
 impl Sites {
     /// Takes the resolved sites; an id given twice is an error.
-    pub fn new(sites: Vec<Arc<Site>>) -> Result<Self, ConfigError> {
+    ///
+    /// # Errors
+    /// The fault names the second one, as `site[1].id`.
+    pub fn new(sites: Vec<Arc<Site>>) -> Result<Self, Fault> {
         let mut by_id = HashMap::with_capacity(sites.len());
-        for site in sites {
+        for (index, site) in sites.into_iter().enumerate() {
             if let Some(twice) = by_id.insert(site.id.clone(), site) {
-                return Err(ConfigError::Unsound(format!("site \"{}\" is configured twice", twice.id)));
+                let what = format!("\"{}\" is configured twice", twice.id);
+                let remedy = "give each site a name of its own, or put the two together";
+                return Err(Fault::new(format!("site[{index}].id"), what, remedy));
             }
         }
         Ok(Self { by_id })

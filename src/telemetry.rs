@@ -1,22 +1,24 @@
 //! Logs and metrics. Each metric is declared once, here; no label and no field can hold what a visitor sent.
 
+mod log;
+mod reading;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
+use prometheus_client::registry::{Registry, Unit};
+
+pub use log::{init_logging, lines_left_out, quiet_panics};
+pub use reading::Reading;
 
 use crate::accept::Refusal;
 use crate::ledger::{Outcome, Tally};
-use crate::spool::Spool;
+use reading::Gauges;
 
 /// A line of the ledger. Sites come from the configuration, the other words from the program.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -39,17 +41,48 @@ struct LeakLabels {
     kind: &'static str,
 }
 
+/// What a request asked for. A path that was sent is in no label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types)] // the words of the label
+pub enum Route {
+    /// `POST /v1/events`.
+    events,
+    /// `GET /v1/pixel.gif`.
+    pixel,
+    /// `/v1/subjects`.
+    subjects,
+    /// Everything else.
+    other,
+}
+
+impl Route {
+    /// The route of a path.
+    pub fn of(path: &str) -> Self {
+        match path {
+            "/v1/events" => Self::events,
+            "/v1/pixel.gif" => Self::pixel,
+            path if path.starts_with(crate::withdraw::SUBJECTS_PATH) => Self::subjects,
+            _ => Self::other,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: Route,
+}
+
 struct Metrics {
     registry: Registry,
     events: Family<EventLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
     leaks: Family<LeakLabels, Counter>,
+    requests: Family<RouteLabels, Histogram>,
+    commits: Histogram,
     inserts: Histogram,
     inserted_rows: Counter,
     insert_failures: Counter,
-    spooled: Gauge,
-    spool_bytes: Gauge,
-    spool_segments: Gauge,
+    gauges: Gauges,
 }
 
 /// The handle on all metrics; cheap to clone.
@@ -68,65 +101,72 @@ impl Default for Telemetry {
     }
 }
 
+/// From a quarter of a millisecond to eight seconds.
+fn request_times() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_25, 2.0, 16))
+}
+
 impl Telemetry {
     /// Declares all metrics.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("consentry");
-        let metrics = Metrics {
-            events: Family::default(),
-            refusals: Family::default(),
-            leaks: Family::default(),
-            inserts: Histogram::new(exponential_buckets(0.005, 2.0, 14)),
-            inserted_rows: Counter::default(),
-            insert_failures: Counter::default(),
-            spooled: Gauge::default(),
-            spool_bytes: Gauge::default(),
-            spool_segments: Gauge::default(),
-            registry: Registry::default(),
-        };
-        registry.register(
-            "build",
-            "Version of the program",
-            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
-        );
+        let (events, refusals, leaks) = (Family::default(), Family::default(), Family::default());
+        let requests = Family::new_with_constructor(request_times as fn() -> Histogram);
+        let commits = Histogram::new(exponential_buckets(0.000_125, 2.0, 16));
+        let inserts = Histogram::new(exponential_buckets(0.005, 2.0, 14));
+        let (inserted_rows, insert_failures) = (Counter::default(), Counter::default());
+        let (version, commit) = (env!("CARGO_PKG_VERSION"), env!("CONSENTRY_COMMIT"));
+        let build = Info::new(vec![("version", version), ("commit", commit)]);
+        registry.register("build", "Version of the program and the commit that it was built from", build);
         registry.register(
             "events",
             "Events since the start by site, outcome and reason; received = dropped + rejected + quarantined + stored \
              + what consentry_spooled_events gained",
-            metrics.events.clone(),
+            Family::clone(&events),
         );
-        registry.register("refusals", "Requests turned away whole, by code", metrics.refusals.clone());
+        registry.register("refusals", "Requests turned away whole, by code", Family::clone(&refusals));
         registry.register(
             "leaks",
             "Finds of the leak alarm, by site, column and kind; their rows are in the quarantine",
-            metrics.leaks.clone(),
+            Family::clone(&leaks),
         );
-        registry.register(
-            "insert_seconds",
+        registry.register_with_unit(
+            "request",
+            "Time from a request's headers to its answer, by what was asked for; what was accepted is on the disk by then",
+            Unit::Seconds,
+            Family::clone(&requests),
+        );
+        registry.register_with_unit(
+            "spool_commit",
+            "Time to write a group of requests to the spool and sync it",
+            Unit::Seconds,
+            commits.clone(),
+        );
+        registry.register_with_unit(
+            "insert",
             "Time from reading a segment to the store's OK",
-            metrics.inserts.clone(),
+            Unit::Seconds,
+            inserts.clone(),
         );
-        registry.register(
-            "inserted_rows",
-            "Rows that the store has said OK to",
-            metrics.inserted_rows.clone(),
-        );
-        registry.register("insert_failures", "Inserts that are tried again", metrics.insert_failures.clone());
-        registry.register(
-            "spooled_events",
-            "Events that are durable and not yet stored",
-            metrics.spooled.clone(),
-        );
-        registry.register("spool_bytes", "Bytes of the spool on disk", metrics.spool_bytes.clone());
-        registry.register(
-            "spool_segments",
-            "Segments that wait for the store",
-            metrics.spool_segments.clone(),
-        );
+        registry.register("inserted_rows", "Rows that the store has said OK to", inserted_rows.clone());
+        registry.register("insert_failures", "Inserts that are tried again", insert_failures.clone());
+        let gauges = Gauges::declare(&mut registry);
+        let metrics = Metrics {
+            registry,
+            events,
+            refusals,
+            leaks,
+            requests,
+            commits,
+            inserts,
+            inserted_rows,
+            insert_failures,
+            gauges,
+        };
         for refusal in Refusal::ALL {
             drop(metrics.refusals.get_or_create(&RefusalLabels { code: refusal.code() }));
         }
-        Self(Arc::new(Metrics { registry, ..metrics }))
+        Self(Arc::new(metrics))
     }
 
     /// Counts the lines of requests, once they are durable.
@@ -180,44 +220,22 @@ impl Telemetry {
         self.0.insert_failures.inc();
     }
 
+    /// Notes a request that was answered.
+    pub fn answered(&self, route: Route, took: Duration) {
+        self.0.requests.get_or_create(&RouteLabels { route }).observe(took.as_secs_f64());
+    }
+
+    /// Notes a group of requests that the spool has synced.
+    pub fn committed(&self, took: Duration) {
+        self.0.commits.observe(took.as_secs_f64());
+    }
+
     /// All metrics as OpenMetrics text.
-    pub fn render(&self, spool: &Spool) -> String {
-        self.0.spooled.set(i64::try_from(spool.rows()).unwrap_or(i64::MAX));
-        self.0.spool_bytes.set(i64::try_from(spool.bytes()).unwrap_or(i64::MAX));
-        self.0.spool_segments.set(i64::try_from(spool.segments()).unwrap_or(i64::MAX));
+    pub fn render(&self, reading: &Reading) -> String {
+        self.0.gauges.set(reading);
         let mut out = String::new();
         // Writing to a string does not fail.
         let _ = text::encode(&mut out, &self.0.registry);
         out
     }
-}
-
-/// Makes a panic say where it happened and nothing else. The standard message may quote the text at fault (`byte index 5
-/// is not a char boundary of ...`), and that text may be a visitor's.
-pub fn quiet_panics() {
-    std::panic::set_hook(Box::new(|fault| {
-        let (file, line) = fault.location().map_or(("?", 0), |at| (at.file(), at.line()));
-        // Not through the log: it may be the log that is at fault.
-        eprintln!("consentry: a fault of this program at {file}:{line}; please report this line");
-    }));
-}
-
-/// Starts logging to standard error: `CONSENTRY_LOG=error|warn|info|debug|trace`, `CONSENTRY_LOG_FORMAT=json`.
-///
-/// Only this program's own lines are written, whatever the level: libraries log headers, addresses and what a server
-/// answered, and those may hold what a visitor sent.
-pub fn init_logging() {
-    let level =
-        std::env::var("CONSENTRY_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
-    let own = Targets::new().with_target("consentry", level);
-    let registry = tracing_subscriber::registry().with(own);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
-    // A second call, as in tests, leaves the first in place.
-    let _ = match std::env::var("CONSENTRY_LOG_FORMAT").as_deref() {
-        Ok("json") => registry.with(lines.json()).try_init(),
-        _ => {
-            let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            registry.with(lines.with_ansi(ansi)).try_init()
-        }
-    };
 }

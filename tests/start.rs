@@ -96,7 +96,7 @@ fn wrong_usage_and_wrong_configuration_exit_with_2() {
     std::fs::write(&path, "lisen = \"127.0.0.1:1\"\n").unwrap();
     let (output, said) = run(&["check-config", "--config", path.to_str().unwrap()], &[]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(said.contains("lisen") && said.contains("line 1"), "{said}");
+    assert!(said.contains("c.toml:1: lisen: ") && said.contains("did you mean listen?"), "{said}");
     std::fs::write(&path, "[[site]]\nid = \"shop\"\norigins = [\"https://shop.example\"]\n").unwrap();
     let (output, _) = run(&["check-config", "--config", path.to_str().unwrap()], &[]);
     assert_eq!(output.status.code(), Some(0));

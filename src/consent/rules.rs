@@ -1,12 +1,14 @@
 //! `[site.consent]`: which signals count for a site, and what they mean there. The two headers always count.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::tcf::Terms;
 use super::{Basis, cookies};
+use crate::config::{Fault, nearest};
 
 /// What `Sec-GPC: 1` does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Gpc {
     /// The event is dropped.
@@ -17,7 +19,7 @@ pub enum Gpc {
 }
 
 /// What `DNT: 1` does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Dnt {
     /// The event is dropped.
@@ -28,7 +30,7 @@ pub enum Dnt {
 }
 
 /// `[site.consent]` as written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RulesFile {
     /// The signals that are consulted: `payload`, `tcf`, `gpp`, `usp`, `gcm`, `onetrust`, `trustarc`, `cookiebot`,
@@ -45,12 +47,15 @@ pub struct RulesFile {
     /// TrustArc's bucket of analytics, counted from 0 (required) as in `notice_gdpr_prefs`.
     pub trustarc_bucket: u16,
     /// Didomi's purpose of analytics; needed for `didomi`.
+    #[schemars(example = &"audience")]
     pub didomi_purpose: Option<String>,
     /// The service of Klaro that is analytics; needed for `klaro`.
+    #[schemars(example = &"consentry")]
     pub klaro_service: Option<String>,
     /// The category of CookieConsent that is analytics.
     pub cookieconsent_category: String,
     /// The version of the policy that visitors agree to, at most 64 bytes; kept with each event.
+    #[schemars(example = &"2026-11")]
     pub policy_version: String,
     /// Whether `/.well-known/gpc.json` says that the site honours Global Privacy Control.
     pub gpc_json: bool,
@@ -59,10 +64,11 @@ pub struct RulesFile {
 }
 
 /// `[site.consent.tcf]` as written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TcfFile {
     /// The number of the site's operator in the Global Vendor List; absent: the publisher's own purposes count.
+    #[schemars(example = 755)]
     pub vendor_id: Option<u16>,
     /// The purposes that all need consent, 1 to 24.
     pub purposes: Vec<u32>,
@@ -123,22 +129,31 @@ pub struct Rules {
 
 impl Rules {
     /// Checks what was written. A signal that cannot be read here is an error: ignoring it could ignore a no.
-    pub fn resolve(written: &RulesFile) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// The first fault; its key is one of `[site.consent]`.
+    pub fn resolve(written: &RulesFile) -> Result<Self, Fault> {
         let mut consulted = 0;
         for adapter in &written.adapters {
             let Some(basis) = Basis::ALL.into_iter().find(|basis| basis.as_str() == adapter) else {
-                let known = Basis::ALL.map(Basis::as_str).join(", ");
-                return Err(format!("consent adapter \"{adapter}\" is none of {known}"));
+                let known = Basis::ALL.map(Basis::as_str);
+                let remedy = match nearest(adapter, known) {
+                    Some(meant) => format!("did you mean \"{meant}\"?"),
+                    None => "take it out, or ask for another signal of the same manager".into(),
+                };
+                let what = format!("\"{adapter}\" is none of {}", known.join(", "));
+                return Err(Fault::new("adapters", what, remedy));
             };
             consulted |= 1 << basis as u16;
         }
         if written.policy_version.len() > NAME_BYTES_MAX {
-            return Err(format!("policy_version takes at most {NAME_BYTES_MAX} bytes"));
+            let what = format!("has more than {NAME_BYTES_MAX} bytes");
+            return Err(Fault::new("policy_version", what, "write a short name or a date"));
         }
         if !(1..=BUCKET_MAX).contains(&written.trustarc_bucket) {
-            return Err(format!(
-                "trustarc_bucket takes 1 to {BUCKET_MAX}; 0 is what a site cannot do without"
-            ));
+            let what = format!("is {}", written.trustarc_bucket);
+            let remedy = format!("write a number from 1 to {BUCKET_MAX}; 0 is what a site cannot do without");
+            return Err(Fault::new("trustarc_bucket", what, remedy));
         }
         let rules = Self {
             consulted,
@@ -156,7 +171,11 @@ impl Rules {
             gpc_json: written.gpc_json,
         };
         if rules.onetrust_group.contains([',', ':']) {
-            return Err("onetrust_group is one group, such as C0002".into());
+            return Err(Fault::new(
+                "onetrust_group",
+                "is more than one group",
+                "write one, such as \"C0002\"",
+            ));
         }
         let reads_cookies = rules.consulted().any(cookies::carry);
         Ok(Self { reads_cookies, ..rules })
@@ -188,30 +207,35 @@ impl Rules {
     }
 }
 
-fn name(key: &str, name: &str) -> Result<String, String> {
+fn name(key: &str, name: &str) -> Result<String, Fault> {
     match name.len() {
         1..=NAME_BYTES_MAX if !name.chars().any(char::is_control) => Ok(name.to_owned()),
-        _ => Err(format!("{key} takes 1 to {NAME_BYTES_MAX} bytes of text")),
+        _ => {
+            let remedy = format!("write 1 to {NAME_BYTES_MAX} bytes of text, or take it out");
+            Err(Fault::new(key, "is not a name", remedy))
+        }
     }
 }
 
-fn given(key: &str, written: Option<&str>) -> Result<String, String> {
+fn given(key: &str, written: Option<&str>) -> Result<String, Fault> {
     written.map_or(Ok(String::new()), |written| name(key, written))
 }
 
-fn terms(written: &TcfFile) -> Result<Terms, String> {
+fn terms(written: &TcfFile) -> Result<Terms, Fault> {
     if written.vendor_id == Some(0) {
-        return Err("tcf.vendor_id takes the number of a vendor, 1 or above".into());
+        let remedy = "write a vendor's number in the Global Vendor List, 1 or above, or take it out";
+        return Err(Fault::new("tcf.vendor_id", "is 0", remedy));
     }
+    let remedy = format!("write numbers from 1 to {PURPOSE_MAX}, at least one");
     let mut purposes = 0;
     for &purpose in &written.purposes {
         if !(1..=PURPOSE_MAX).contains(&purpose) {
-            return Err(format!("tcf.purposes takes numbers from 1 to {PURPOSE_MAX}, not {purpose}"));
+            return Err(Fault::new("tcf.purposes", format!("has {purpose}"), remedy));
         }
         purposes |= 1 << (purpose - 1);
     }
     if purposes == 0 {
-        return Err("tcf.purposes needs at least one purpose".into());
+        return Err(Fault::new("tcf.purposes", "is empty", remedy));
     }
     Ok(Terms { vendor_id: written.vendor_id, purposes, accept_core: written.accept_core })
 }
@@ -221,7 +245,8 @@ pub(super) mod tests {
     use super::*;
 
     pub(in crate::consent) fn rules(toml: &str) -> Result<Rules, String> {
-        Rules::resolve(&toml::from_str(toml).map_err(|error| error.to_string())?)
+        let written = toml::from_str(toml).map_err(|error| error.to_string())?;
+        Rules::resolve(&written).map_err(|fault| fault.to_string())
     }
 
     #[test]

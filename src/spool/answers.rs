@@ -15,7 +15,7 @@ pub(super) struct Waiting {
 
 /// Tells whole groups.
 pub(super) struct Answers {
-    telemetry: Telemetry,
+    pub(super) telemetry: Telemetry,
     /// At most as many groups as there are open requests. `None`: there is no runtime, as in some tests.
     to: Option<mpsc::UnboundedSender<Vec<Waiting>>>,
 }

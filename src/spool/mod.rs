@@ -379,6 +379,11 @@ impl Spool {
         }
     }
 
+    /// Bytes that it may hold on disk.
+    pub fn bytes_max(&self) -> u64 {
+        self.shared.bytes_max
+    }
+
     /// Bytes on disk.
     pub fn bytes(&self) -> u64 {
         self.shared.level.bytes.load(Ordering::Relaxed)

@@ -249,7 +249,9 @@ impl Writer {
         if group.waiting.is_empty() {
             return;
         }
+        let begun = Instant::now();
         let written = self.write(&group.bytes, group.rows);
+        self.answers.telemetry.committed(begun.elapsed());
         self.shared.failing.store(written.is_err(), Ordering::Relaxed);
         if let Err(error) = &written {
             tracing::error!(%error, rows = group.rows, "the spool cannot write; senders are told to retry");

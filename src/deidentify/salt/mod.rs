@@ -21,7 +21,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 pub use journal::{Broken, Event, Reason, Receipt, read_receipts, verify};
@@ -38,7 +39,7 @@ const SITE_KEY_CONTEXT: &str = "consentry 2026-11-23 site key of a day v1";
 const LIFE_MAX: Duration = Duration::from_secs(48 * 3600);
 
 /// Where the salts of a collector live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SaltStore {
     /// In `data_dir`, readable by the owner alone: a restart goes on with the day's visitors.
@@ -226,6 +227,11 @@ impl Salts {
         let life_max = self.keeper().life_max;
         let old = self.kept().days.iter().any(|day| day.since.elapsed() >= life_max);
         if old { self.renew(now_ms).map(drop) } else { self.keys(now_ms).map(drop) }
+    }
+
+    /// Time since the oldest salt in memory was made, or found at the start.
+    pub fn oldest_age(&self) -> Duration {
+        self.kept().days.iter().map(|day| day.since.elapsed()).max().unwrap_or_default()
     }
 
     /// Receipts from the `skip`-th on, oldest first. Blocks while a salt is made or destroyed.

@@ -298,7 +298,7 @@ fn a_line_that_was_never_finished_is_cut_off() {
     }
 }
 
-/// What the README tells an auditor who trusts no program of ours.
+/// What docs/AUDITOR.md tells an auditor who trusts no program of ours.
 #[test]
 fn the_chain_can_be_checked_without_this_program() {
     let dir = tempfile::tempdir().unwrap();

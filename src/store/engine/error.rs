@@ -49,7 +49,9 @@ pub enum EngineError {
     },
     /// Nowhere to keep the engine.
     #[error(
-        "no place to keep the engine: set CONSENTRY_CACHE_DIR to a directory with 1.2 GB free (HOME is not set either)"
+        "no ClickHouse is configured, and there is no place to keep an embedded engine: set clickhouse_url to the address of a \
+         ClickHouse; or, to fetch an engine with npm, CONSENTRY_CACHE_DIR to a directory with 1.2 GB free (HOME is not set \
+         either); or CONSENTRY_LIBCHDB to the path of a libchdb.so (26.7 or newer)"
     )]
     NoCacheDir,
     /// Not enough room to fetch the engine.
