@@ -179,9 +179,14 @@ fn ask(collector: &Collector, path: &str, body: &Value) -> Answer {
 fn query(collector: &Collector, more: Value) -> Value {
     let mut body = json!({ "site": "shop", "date_range": "30d" });
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let answer = ask(collector, "query", &body);
-    assert_eq!(answer.status, 200, "{body}: {}", answer.text());
-    answer.json()
+    loop {
+        let answer = ask(collector, "query", &body);
+        assert_eq!(answer.status, 200, "{body}: {}", answer.text());
+        // What was inserted a moment ago may still be made into visits.
+        if answer.json()["meta"].get("warnings").is_none() {
+            return answer.json();
+        }
+    }
 }
 
 /// Rows of an answer: dimensions, then metrics.

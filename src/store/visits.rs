@@ -12,6 +12,8 @@ use crate::clock::day_of;
 const SETTLED_AFTER_DAYS: i64 = 5;
 /// Days that one statement settles.
 const DAYS_MAX: i64 = 7;
+/// A day of fewer page views is counted fast enough without marks.
+const MARKED_ROWS_MIN: u32 = 50_000;
 
 async fn execute(admin: &Client, sql: &str, settings: &[(&str, &str)]) -> Result<(), Brief> {
     let mut query = admin.query_raw(sql);
@@ -28,6 +30,12 @@ fn date(day: i64) -> String {
 /// Settles the days that are due at `now_ms`; gives how many. Done again, or by several collectors, it changes nothing.
 pub async fn settle_visits(admin: &Client, now_ms: i64) -> Result<i64, Brief> {
     excerpt_pages(admin).await?;
+    let settled = settle(admin, now_ms).await?;
+    mark_lone(admin, day_of(now_ms) - SETTLED_AFTER_DAYS).await?;
+    Ok(settled)
+}
+
+async fn settle(admin: &Client, now_ms: i64) -> Result<i64, Brief> {
     let last = day_of(now_ms) - SETTLED_AFTER_DAYS;
     // Days without an event have no visit.
     let first = "SELECT assumeNotNull((SELECT toInt64(toUInt16(min(day))) FROM consentry.events \
@@ -50,7 +58,6 @@ pub async fn settle_visits(admin: &Client, now_ms: i64) -> Result<i64, Brief> {
         settled += until - first + 1;
         first = until + 1;
     }
-    mark_lone(admin, last).await?;
     Ok(settled)
 }
 
@@ -58,8 +65,9 @@ pub async fn settle_visits(admin: &Client, now_ms: i64) -> Result<i64, Brief> {
 /// remembering whose they are, which is most of what a count of visitors costs.
 async fn mark_lone(admin: &Client, last: i64) -> Result<(), Brief> {
     let days = format!(
-        "SELECT DISTINCT toInt64(toUInt16(day)) FROM consentry.page_visitors WHERE day <= {} \
-         AND day NOT IN (SELECT DISTINCT day FROM consentry.page_visitors WHERE lone = 1) ORDER BY 1",
+        "SELECT toInt64(toUInt16(day)) FROM consentry.page_visitors WHERE day <= {} \
+         AND day NOT IN (SELECT DISTINCT day FROM consentry.page_visitors WHERE lone = 1) \
+         GROUP BY day HAVING count() >= {MARKED_ROWS_MIN} ORDER BY 1",
         date(last)
     );
     let days = admin.query_raw(&days).fetch_all::<i64>().await.map_err(|error| brief(&error))?;
@@ -162,7 +170,8 @@ async fn rebuild_settled(admin: &Client, site: &str, days: &[u32]) -> Result<(),
 /// Makes visits agree with the rows that are there now: settles what is due, makes settled days anew to which rows came since
 /// (an import, a spool that had to wait for long), and today's and the days before without waiting for their minute or hour.
 pub async fn freshen_visits(admin: &Client, now_ms: i64) -> Result<(), Brief> {
-    settle_visits(admin, now_ms).await?;
+    excerpt_pages(admin).await?;
+    settle(admin, now_ms).await?;
     let late = "SELECT e.site, toUInt32(toUInt16(e.day)) FROM (SELECT toString(site) AS site, day, count() AS rows, \
                 countIf(no_share = 0 AND bot = 0) AS shared FROM consentry.events \
                 WHERE day <= (SELECT max(day) FROM consentry.visits_settled) GROUP BY site, day) AS e \

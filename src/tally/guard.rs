@@ -24,6 +24,8 @@ use super::words::Fact;
 const KEPT_MAX: usize = 12;
 /// For how long.
 const KEPT: Duration = Duration::from_secs(1800);
+/// With fewer visits, every visitor is looked at.
+const VISITS_MIN: u64 = 200_000;
 /// Callers and sites at one time; the one that was quiet for longest makes room.
 const CALLERS_MAX: usize = 500;
 
@@ -85,16 +87,17 @@ impl Guard {
             }
             return Ok(());
         }
-        let earlier: Vec<Crowd> = last.iter().map(|kept| kept.crowd.clone()).collect();
-        if !earlier.is_empty() {
-            let mut sql = Sql::default();
-            let text = differences(question, &crowd, &earlier, &mut sql);
-            let rows = rows(client, &sql, &text).await?;
-            let few = |count: u64| count > 0 && count < question.k;
-            let counts = rows.first().into_iter().flatten().filter_map(serde_json::Value::as_u64);
-            if counts.into_iter().any(few) {
-                return Err(Problem::differencing(question.k));
-            }
+        let mut earlier: Vec<Crowd> = last.iter().map(|kept| kept.crowd.clone()).collect();
+        // Most differences are large, which lone visitors alone can show at little cost.
+        let shown = compare(question, &crowd, &earlier, Measure::Lone, client).await?;
+        if shown.first().is_some_and(|visits| *visits >= VISITS_MIN) {
+            let mut shown = shown.into_iter().skip(1);
+            earlier.retain(|_| shown.next().is_none_or(|lone| lone < question.k));
+        }
+        let few = |count: &u64| *count > 0 && *count < question.k;
+        let counts = compare(question, &crowd, &earlier, Measure::Everybody, client).await?;
+        if counts.iter().any(few) {
+            return Err(Problem::differencing(question.k));
         }
         if last.len() >= KEPT_MAX {
             last.pop_front();
@@ -104,8 +107,27 @@ impl Guard {
     }
 }
 
+/// How a difference is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Measure {
+    /// By the visitors who have one visit alone: no more than there are. Preceded by the number of visits.
+    Lone,
+    /// By all of them.
+    Everybody,
+}
+
 /// For each earlier question: how many visitors are counted by one of the two and not by the other.
-fn differences(question: &Question, crowd: &Crowd, earlier: &[Crowd], sql: &mut Sql) -> String {
+async fn compare(
+    question: &Question,
+    crowd: &Crowd,
+    earlier: &[Crowd],
+    measure: Measure,
+    client: &Client,
+) -> Answer<Vec<u64>> {
+    if earlier.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut sql = Sql::default();
     let all = std::iter::once(crowd).chain(earlier);
     let widest = Period {
         from_s: all.clone().map(|crowd| crowd.period.from_s).min().unwrap_or(0),
@@ -113,21 +135,39 @@ fn differences(question: &Question, crowd: &Crowd, earlier: &[Crowd], sql: &mut 
     };
     let conditions: Vec<String> = all
         .map(|crowd| {
-            let scope = Scope::new(&question.site, &question.zone, crowd.period, sql);
-            let filter = crowd.filter.write(Fact::Visits, &scope, sql);
+            let scope = Scope::new(&question.site, &question.zone, crowd.period, &mut sql);
+            let filter = crowd.filter.write(Fact::Visits, &scope, &mut sql);
             format!("(start < {} AND end >= {} AND {filter})", scope.to, scope.from)
         })
         .collect();
-    let flags: Vec<String> =
-        conditions.iter().enumerate().map(|(index, text)| format!("max({text}) AS q{index}")).collect();
-    let sums: Vec<String> = (1..conditions.len()).map(|index| format!("countIf(q0 != q{index})")).collect();
-    let scope = Scope::new(&question.site, &question.zone, widest, sql);
-    let columns = "visitor, events_of, start, end, channel, source, medium, campaign, content, term, referrer_host, entry_path, \
+    let scope = Scope::new(&question.site, &question.zone, widest, &mut sql);
+    let columns = "visitor, lone, events_of, start, end, channel, source, medium, campaign, content, term, referrer_host, entry_path, \
                    entry_host, exit_path, exit_host, device, browser, browser_major, os, os_major, screen, country, language";
-    format!(
-        "SELECT {} FROM (SELECT visitor, {} FROM {} GROUP BY visitor)",
-        sums.join(", "),
-        flags.join(", "),
-        scope.visits(columns, "1")
-    )
+    let visits = scope.visits(columns, "1");
+    let named = |function: &str| {
+        let named = conditions.iter().enumerate();
+        named.map(|(index, text)| format!("{function}({text}) AS q{index}")).collect::<Vec<_>>().join(", ")
+    };
+    let sums = |more: &str| {
+        let sums = (1..conditions.len()).map(|index| format!("countIf({more}q0 != q{index})"));
+        sums.collect::<Vec<_>>().join(", ")
+    };
+    let text = match measure {
+        Measure::Lone => {
+            format!(
+                "SELECT count(), {} FROM (SELECT lone, {} FROM {visits})",
+                sums("lone = 1 AND "),
+                named("toBool")
+            )
+        }
+        Measure::Everybody => {
+            format!(
+                "SELECT {} FROM (SELECT visitor, {} FROM {visits} GROUP BY visitor)",
+                sums(""),
+                named("max")
+            )
+        }
+    };
+    let rows = rows(client, &sql, &text).await?;
+    Ok(rows.first().into_iter().flatten().filter_map(serde_json::Value::as_u64).collect())
 }
