@@ -86,7 +86,12 @@ const escape = async (page) => {
 
 const settled = async (page) => {
   await page.waitForSelector('.tile-value');
-  await until('all cards are loaded', () => page.evaluate(() => !document.querySelector('[aria-busy]') && document.querySelectorAll('.card').length > 8));
+  const waiting = () => page.$$eval('.card', (cards) => (cards.length > 8 ? cards.filter((card) => card.ariaBusy).map(({ id }) => id) : ['all']));
+  try {
+    await until('all cards are loaded', async () => (await waiting()).length === 0);
+  } catch (error) {
+    throw new Error(`${error.message}; still waiting: ${await waiting()}`);
+  }
 };
 const tile = (page, metric) => page.textContent(`.tile[data-metric=${metric}] .tile-value`);
 const rowsOf = (page, card) =>
@@ -405,7 +410,9 @@ const details = async () => {
   await until('only what was searched for', async () => (await found()).every((name) => name.includes('blog')));
   if (fake) assert.ok((await found()).length >= 2);
   await shoot(page, 'all');
-  await escape(page);
+  // In a search field Escape empties the field first.
+  await page.click('dialog button:text-is("Close")');
+  await page.waitForSelector('dialog', { state: 'detached' });
   await close();
 };
 
