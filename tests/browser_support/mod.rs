@@ -10,11 +10,12 @@ fn chromium() -> Option<PathBuf> {
     named.into_iter().chain(usual).find(|path| path.exists())
 }
 
-const NEEDED: [&str; 10] = [
+const NEEDED: [&str; 11] = [
     "package.json",
     "package-lock.json",
     ".npmrc",
     "dashboard.mjs",
+    "dashboard_tab.mjs",
     "demo.mjs",
     "fake_stats.mjs",
     "managers.mjs",

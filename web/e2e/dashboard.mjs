@@ -10,8 +10,7 @@
  */
 import assert from 'node:assert/strict';
 import { mkdir, readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { NARROW_PX, accessible, escape, fits, none, opener, rowsOf, settled, shooter, shown, tile, until } from './dashboard_tab.mjs';
 import { fakeStats } from './fake_stats.mjs';
 import { launch } from './recorder.mjs';
 
@@ -22,15 +21,13 @@ if (!shots) {
 }
 const fake = given === undefined;
 const token = given ?? 'a-token-of-the-test';
-const NARROW_PX = 360;
-/** For a machine that does much else at the time. */
-const STEP_MS_MAX = 30_000;
-const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const METRICS = ['visitors', 'visits', 'pageviews', 'views_per_visit', 'bounce_rate', 'visit_duration'];
 
 await mkdir(shots, { recursive: true });
 const stats = fake ? await fakeStats(collector, token) : { base: collector, asked: [], close: () => {} };
 const browser = await launch();
+const open = opener(browser, stats.base, token);
+const shoot = shooter(shots);
 
 const api = async (path, body) => {
   const answer = await fetch(`${stats.base}/v1/stats/${path}`, {
@@ -42,71 +39,6 @@ const api = async (path, body) => {
   return answer.json();
 };
 const query = (more) => api('query', { site, metrics: ['visitors'], date_range: '28d', ...more });
-
-/** A tab that is at its card, and a list of what went wrong there: errors, broken policy, requests to anybody else. */
-const open = async ({ enter = true, path = '/dashboard', expected = /^$/, ...options } = {}) => {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', ...options });
-  const faults = [];
-  context.on('request', (asked) => {
-    if (![stats.base, 'data:', `blob:${stats.base}`].some((own) => asked.url().startsWith(own))) faults.push(`request to ${asked.url()}`);
-  });
-  await context.addInitScript((kept) => {
-    globalThis.broken = [];
-    document.addEventListener('securitypolicyviolation', ({ violatedDirective }) => globalThis.broken.push(violatedDirective));
-    if (kept) sessionStorage.setItem('consentry.token', kept);
-  }, enter ? token : '');
-  const page = await context.newPage();
-  page.setDefaultTimeout(STEP_MS_MAX);
-  page.on('console', (said) => {
-    if (said.type() === 'error' && !expected.test(said.text())) faults.push(`console: ${said.text()}`);
-  });
-  page.on('pageerror', (error) => faults.push(`error: ${error.message}`));
-  const answer = await page.goto(`${stats.base}${path}`);
-  const close = async () => {
-    faults.push(...(await page.evaluate(() => globalThis.broken)));
-    assert.deepEqual(faults, [], 'no error, nothing that the policy forbids, no request to anybody else');
-    await context.close();
-  };
-  return { page, answer, close };
-};
-
-const until = async (what, holds) => {
-  const deadline = Date.now() + STEP_MS_MAX;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`waited ${STEP_MS_MAX} ms for: ${what}`);
-    await new Promise((wake) => setTimeout(wake, 50));
-  }
-};
-const none = async (page, selector, why = selector) => assert.equal((await page.$$(selector)).length, 0, why);
-/** Closes the dialog, and waits until it is gone. */
-const escape = async (page) => {
-  await page.keyboard.press('Escape');
-  await page.waitForSelector('dialog', { state: 'detached' });
-};
-
-const settled = async (page) => {
-  await page.waitForSelector('.tile-value');
-  await until('all cards are loaded', () => page.evaluate(() => !document.querySelector('[aria-busy]') && document.querySelectorAll('.card').length > 8));
-};
-const tile = (page, metric) => page.textContent(`.tile[data-metric=${metric}] .tile-value`);
-const rowsOf = (page, card) =>
-  page.$$eval(`#${card} tbody tr:not(.withheld)`, (rows) => rows.map((row) => [row.querySelector('.row-name')?.dataset.value, ...[...row.querySelectorAll('td')].map((cell) => cell.textContent)]));
-const shown = (number) => new Intl.NumberFormat('en-GB', { maximumFractionDigits: 0 }).format(number);
-const shoot = (page, name) => page.screenshot({ path: join(shots, `dashboard-${name}.png`), fullPage: true });
-
-const accessible = async (page, where) => {
-  await page.evaluate(AXE);
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
-  const serious = violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 200)} ${failureSummary}`).join(' | ')}`);
-  assert.deepEqual(serious, [], `axe, ${where}`);
-  return violations.map(({ id, impact }) => `${id} (${impact})`);
-};
-const fits = async (page, where) => {
-  const width = await page.evaluate(() => document.documentElement.scrollWidth);
-  assert.ok(width <= NARROW_PX, `${where} is ${width} px wide on a screen of ${NARROW_PX}`);
-};
 
 /** The policy forbids everything but the collector itself, and the page needs no more. */
 const policy = async () => {
@@ -405,7 +337,9 @@ const details = async () => {
   await until('only what was searched for', async () => (await found()).every((name) => name.includes('blog')));
   if (fake) assert.ok((await found()).length >= 2);
   await shoot(page, 'all');
-  await escape(page);
+  // In a search field Escape empties the field first.
+  await page.click('dialog button:text-is("Close")');
+  await page.waitForSelector('dialog', { state: 'detached' });
   await close();
 };
 
