@@ -88,6 +88,8 @@ pub fn init_logging() {
 
 #[cfg(test)]
 mod tests {
+    use tracing::callsite::Callsite;
+
     use super::*;
 
     #[test]
