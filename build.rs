@@ -2,8 +2,8 @@
 //!
 //! `web/` is copied to `OUT_DIR/web` and built there with npm, so the source tree stays as it is. What comes out:
 //! `consentry.js` (the tracker), `consentry-managers.js` (its second file, for pages with a consent manager), `demo.html`,
-//! `demo.js`, `demo.css`, `uap_regexes.json` (user agent patterns), `crawlers.json` (names of crawlers) and `storage_keys.json` (what the tracker keeps in a
-//! browser, for the disclosure).
+//! `demo.js`, `demo.css`, `dashboard.html`, `dashboard.js`, `dashboard.css`, `uap_regexes.json` (user agent patterns),
+//! `crawlers.json` (names of crawlers) and `storage_keys.json` (what the tracker keeps in a browser, for the disclosure).
 //!
 //! Without npm or a network: build `web/` elsewhere (`npm ci && npm run build`), bring its `dist` folder along and set
 //! `CONSENTRY_WEB_DIST` to its path. Then nothing is run here, the files are only copied.
@@ -23,19 +23,23 @@ use std::process::exit;
 const PREBUILT: &str = "CONSENTRY_WEB_DIST";
 
 /// What `web/build.mjs` makes, and the collector includes.
-const OUTPUTS: [&str; 8] = [
+const OUTPUTS: [&str; 11] = [
     "consentry.js",
     "consentry-managers.js",
     "demo.html",
     "demo.js",
     "demo.css",
+    "dashboard.html",
+    "dashboard.js",
+    "dashboard.css",
     "uap_regexes.json",
     "crawlers.json",
     "storage_keys.json",
 ];
 
 /// What the build reads: the manifests and sources, neither the tests nor what an editor's own `npm ci` left behind.
-const INPUTS: [&str; 5] = ["package.json", "package-lock.json", "build.mjs", "src", "demo"];
+const INPUTS: [&str; 7] =
+    ["package.json", "package-lock.json", "tsconfig.json", "build.mjs", "src", "demo", "dashboard"];
 
 fn main() {
     // Not a panic: the reason should stand alone, without a backtrace of this file.

@@ -73,6 +73,21 @@ fn stack(first_column: usize) -> String {
     stack
 }
 
+/// The User-Agents of browsers, phones, tablets, sets and pages in applications, each with a version that no other has.
+fn new_agent(number: usize) -> String {
+    let forms = [
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.# Safari/537.36",
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5.# Mobile/15E148 Safari/604.1",
+        "Mozilla/5.0 (Linux; Android 13; SM-A536B Build/TP1A.#; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/125.0.0.0 Mobile Safari/537.36",
+        "Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:127.#) Gecko/20100101 Firefox/127.0",
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 16_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/20G75 [FBAN/FBIOS;FBAV/468.#;FBDV/iPhone12,1]",
+        "Mozilla/5.0 (SMART-TV; LINUX; Tizen 6.5) AppleWebKit/537.36 (KHTML, like Gecko) 85.0.# Samsung TV Safari/537.36",
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/125.0.0.0 Safari/537.36 Edg/125.0.#",
+        "Mozilla/5.0 (Linux; Android 12; Lenovo TB-X606F) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.# Safari/537.36",
+    ];
+    forms[number % forms.len()].replace('#', &format!("{}.{}", number / 1_000, number % 1_000))
+}
+
 /// Crashes, each with a stack of 4 KB of its own.
 fn crashes(first: usize, count: usize) -> String {
     let event = |number: usize| {
@@ -174,7 +189,7 @@ fn sources(bots: &Bots) {
         })
         .collect();
     measure("enrich: channel", EVENTS_A_ROUND, || {
-        timed(|| inputs.iter().for_each(|input| drop(black_box(attribute(input))))).1
+        timed(|| inputs.iter().for_each(|input| _ = black_box(attribute(input)))).1
     });
     let traits = HeaderTraits { accept_language: true, client_hints: true, fetch_metadata: true };
     let claims = Claims::of(AGENT);
@@ -273,6 +288,13 @@ fn main() {
         timed(|| events.into_iter().for_each(|event| drop(black_box(enrich(event, &agents, &spam))))).1
     });
     sources(&bots());
+    let mut number = 0_usize;
+    measure("enrich: agents never seen before", EVENTS_A_ROUND, || {
+        let strings: Vec<String> = (number..number + EVENTS_A_ROUND).map(new_agent).collect();
+        number += EVENTS_A_ROUND;
+        let hints = accept::ClientHints::default();
+        timed(|| strings.iter().for_each(|agent| drop(black_box(agents.classify(agent, &hints))))).1
+    });
     measure("spool: encode", count, || {
         let rows: Vec<_> = pseudonymous().into_iter().map(|event| enrich(event, &agents, &spam)).collect();
         let mut out = Vec::with_capacity(1 << 20);

@@ -8,7 +8,7 @@ use std::process::Command;
 const TAIL_LINES_MAX: usize = 20;
 
 const WAY_OUT: &str =
-    "install Node.js 20 or newer with npm, or set CONSENTRY_WEB_DIST to a prebuilt web/dist";
+    "install Node.js 20.19 or newer with npm, or set CONSENTRY_WEB_DIST to a prebuilt web/dist";
 
 /// Installs what `web/package-lock.json` pins into `web/node_modules`, unless that has been done for this very lock.
 pub fn install(web: &Path) -> Result<(), String> {

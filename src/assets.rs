@@ -1,12 +1,12 @@
-//! The files that browsers load: the tracker and the demo page, built from `web/` when the program is.
+//! The files that browsers load: the tracker, the demo page and the dashboard, built from `web/` when the program is.
 
 use std::io::Write;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
-use http_body_util::Full;
 
+use crate::payload::Payload as Full;
 use crate::routes::Reply;
 
 const TRACKER: &str = include_str!(concat!(env!("OUT_DIR"), "/consentry.js"));
@@ -14,15 +14,36 @@ const MANAGERS: &str = include_str!(concat!(env!("OUT_DIR"), "/consentry-manager
 const DEMO_HTML: &str = include_str!(concat!(env!("OUT_DIR"), "/demo.html"));
 const DEMO_JS: &str = include_str!(concat!(env!("OUT_DIR"), "/demo.js"));
 const DEMO_CSS: &str = include_str!(concat!(env!("OUT_DIR"), "/demo.css"));
+const DASHBOARD_HTML: &str = include_str!(concat!(env!("OUT_DIR"), "/dashboard.html"));
+const DASHBOARD_JS: &str = include_str!(concat!(env!("OUT_DIR"), "/dashboard.js"));
+const DASHBOARD_CSS: &str = include_str!(concat!(env!("OUT_DIR"), "/dashboard.css"));
+
+/// Where the admin address has the dashboard.
+pub const DASHBOARD_PATH: &str = "/dashboard";
 
 /// A page of ours loads from us alone.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// The same for the dashboard, whose script also promises to make no markup out of text (w3c/trusted-types).
+const DASHBOARD_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// Who loads a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// Pages of any origin, such as the tracker.
+    AnyPage,
+    /// A browser, as the page itself.
+    Page,
+    /// The dashboard, on the admin address: nobody else.
+    Dashboard,
+}
+
 #[derive(Debug)]
 struct Asset {
     content_type: &'static str,
-    page: bool,
+    used: Use,
     /// How long a browser may use its copy without asking, in seconds.
     fresh_s: u32,
     tag: HeaderValue,
@@ -38,16 +59,18 @@ pub struct Assets {
     managers: Asset,
     /// Only where there is a site `demo`.
     demo: Option<[Asset; 3]>,
+    /// Page, script and styles; they hold no figures, those come from the statistics API.
+    dashboard: [Asset; 3],
 }
 
 impl Asset {
-    fn new(content_type: &'static str, page: bool, fresh_s: u32, text: &'static str) -> Self {
+    fn new(content_type: &'static str, used: Use, fresh_s: u32, text: &'static str) -> Self {
         let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         let gzip = writer.write_all(text.as_bytes()).and_then(|()| writer.finish()).unwrap_or_default();
         let tag = format!("\"{}\"", &blake3::hash(text.as_bytes()).to_hex()[..16]);
         Self {
             content_type,
-            page,
+            used,
             fresh_s,
             tag: HeaderValue::try_from(tag).expect("hex digits in quotes are a header value"),
             plain: Bytes::from_static(text.as_bytes()),
@@ -61,13 +84,21 @@ impl Asset {
         own.insert(header::ETAG, self.tag.clone());
         own.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
         own.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // Pages of other origins load the tracker.
-        own.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
-        own.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        if let Ok(value) = HeaderValue::try_from(format!("public, max-age={}", self.fresh_s)) {
-            own.insert(header::CACHE_CONTROL, value);
+        if self.used == Use::Dashboard {
+            own.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+            own.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
+            own.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+            own.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(DASHBOARD_POLICY));
+            own.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        } else {
+            // Pages of other origins load the tracker.
+            own.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
+            own.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            if let Ok(value) = HeaderValue::try_from(format!("public, max-age={}", self.fresh_s)) {
+                own.insert(header::CACHE_CONTROL, value);
+            }
         }
-        if self.page {
+        if self.used == Use::Page {
             own.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
             own.insert(header::REFERRER_POLICY, HeaderValue::from_static("strict-origin-when-cross-origin"));
         }
@@ -88,19 +119,28 @@ impl Asset {
     }
 }
 
+const HTML: &str = "text/html; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+
 impl Assets {
     /// Prepares the files; `demo`: whether there is a site for the demo page.
     pub fn new(demo: bool) -> Self {
         Self {
-            tracker: Asset::new("text/javascript; charset=utf-8", false, 3600, TRACKER),
-            managers: Asset::new("text/javascript; charset=utf-8", false, 3600, MANAGERS),
+            tracker: Asset::new(JS, Use::AnyPage, 3600, TRACKER),
+            managers: Asset::new(JS, Use::AnyPage, 3600, MANAGERS),
             demo: demo.then(|| {
                 [
-                    Asset::new("text/html; charset=utf-8", true, 0, DEMO_HTML),
-                    Asset::new("text/javascript; charset=utf-8", false, 0, DEMO_JS),
-                    Asset::new("text/css; charset=utf-8", false, 0, DEMO_CSS),
+                    Asset::new(HTML, Use::Page, 0, DEMO_HTML),
+                    Asset::new(JS, Use::AnyPage, 0, DEMO_JS),
+                    Asset::new(CSS, Use::AnyPage, 0, DEMO_CSS),
                 ]
             }),
+            dashboard: [
+                Asset::new(HTML, Use::Dashboard, 0, DASHBOARD_HTML),
+                Asset::new(JS, Use::Dashboard, 0, DASHBOARD_JS),
+                Asset::new(CSS, Use::Dashboard, 0, DASHBOARD_CSS),
+            ],
         }
     }
 
@@ -128,5 +168,17 @@ impl Assets {
     /// The file, as the headers want it.
     pub fn get(&self, path: &str, headers: &HeaderMap) -> Option<Reply> {
         self.find(path).map(|asset| asset.reply(headers))
+    }
+
+    /// A file of the dashboard, as the headers want it; `path` begins with [`DASHBOARD_PATH`].
+    pub fn dashboard(&self, path: &str, headers: &HeaderMap) -> Option<Reply> {
+        let [page, script, style] = &self.dashboard;
+        let asset = match path.strip_prefix(DASHBOARD_PATH)? {
+            "" | "/" => page,
+            "/dashboard.js" => script,
+            "/dashboard.css" => style,
+            _ => return None,
+        };
+        Some(asset.reply(headers))
     }
 }

@@ -10,6 +10,7 @@
 //! Invariant: a finding names kind, form and place, and never shows what stands around it.
 
 mod canary;
+mod hints;
 mod places;
 mod report;
 mod search;

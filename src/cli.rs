@@ -23,6 +23,7 @@ use crate::policy;
 use crate::server;
 use crate::store::engine::{self, Engine, Program};
 use crate::store::{self, External, Source, Target};
+use crate::tally::command::{self as stats, StatsArgs};
 use crate::telemetry;
 use crate::withdraw::command::{self as subject, SubjectArgs};
 
@@ -71,6 +72,8 @@ enum Command {
     Audit(AuditArgs),
     /// Ask a running collector to export, erase, withdraw or restrict the rows of whoever holds a token.
     Subject(SubjectArgs),
+    /// Ask a running collector for figures: pages, sources, days, events, a funnel and more, as a table, JSON or CSV.
+    Stats(StatsArgs),
     /// Run one query as admin and print the answer, TabSeparated unless the query names a FORMAT.
     Sql {
         /// The query.
@@ -158,6 +161,7 @@ pub fn main() -> ExitCode {
             Some(Command::Receipts(args)) => print::receipts(&args),
             Some(Command::Audit(args)) => run_audit(&args).await,
             Some(Command::Subject(args)) => ask_subject(args).await,
+            Some(Command::Stats(args)) => ask_stats(args).await,
             Some(Command::Sql { query, config }) => sql(&query, &config).await,
         }
     });
@@ -322,6 +326,12 @@ async fn ask_subject(args: SubjectArgs) -> Result<(), Failure> {
         subject::SubjectFailure::Usage(reason) => Failure::Usage(reason),
         subject::SubjectFailure::Failed(reason) => Failure::Failed(reason),
     })
+}
+
+async fn ask_stats(args: StatsArgs) -> Result<(), Failure> {
+    let file = sources(args.config.as_deref(), []).load()?;
+    let done = stats::run(&args, &file).await;
+    done.map_err(|why| if why.usage { Failure::Usage(why.reason) } else { Failure::Failed(why.reason) })
 }
 
 async fn migrate(args: &ConfigArgs) -> Result<(), Failure> {

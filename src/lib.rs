@@ -18,11 +18,12 @@
 //! | [`enrich`] | a pseudonymous event | an [`EventRow`](enrich::EventRow), the one storable type |
 //! | [`spool`] | rows | durable segments on the local disk |
 //! | [`store`] | a complete segment | one insert into ClickHouse |
+//! | [`tally`] | a question of an analyst | figures of many, never of few |
 //! | [`withdraw`] | a subject's token | every row of that subject: exported, erased, restricted |
 //!
 //! [`pipeline`] is the walk in one function, [`ledger`] the books, [`policy`] the disclosure, [`audit`] the proof,
 //! [`server`] and [`routes`] the sockets, [`cli`] the commands, [`config`] and [`site`] what was configured,
-//! [`failpoint`] what tests of crashes need, [`telemetry`] logs and metrics, [`upkeep`] what time demands, [`clock`] time.
+//! [`payload`] bodies of answers, [`failpoint`] what tests of crashes need, [`telemetry`] logs and metrics, [`upkeep`] what time demands, [`clock`] time.
 //!
 //! ## Invariants
 //! Invariant: no valid sign of consent to analytics means the event is dropped, and none of its bytes reaches a
@@ -52,6 +53,7 @@ pub mod deidentify;
 pub mod enrich;
 pub mod spool;
 pub mod store;
+pub mod tally;
 pub mod withdraw;
 
 pub mod assets;
@@ -61,6 +63,7 @@ pub mod clock;
 pub mod config;
 pub mod failpoint;
 pub mod ledger;
+pub mod payload;
 pub mod pipeline;
 pub mod policy;
 pub mod routes;

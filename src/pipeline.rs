@@ -16,7 +16,7 @@ use crate::clock::{Clock, minute_of};
 use crate::consent;
 use crate::deidentify::{self, Keys, Networks, Salts};
 use crate::enrich::{self, agent::Agents, channel::spam::SpamDomains};
-use crate::ledger::{BOT, Outcome, SUBJECT_WITHDRAWN};
+use crate::ledger::{BOT, Outcome, SUBJECT_WITHDRAWN, SiteIndex};
 use crate::site::{BotRule, Sites};
 use crate::spool::{Batch, Spool, SpoolError};
 use crate::telemetry::Telemetry;
@@ -69,6 +69,16 @@ struct RejectedEvent {
 }
 
 impl Answer {
+    /// As the sender reads it.
+    ///
+    /// # Errors
+    /// None in practice: it is numbers and this program's own words.
+    pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        let mut json = Vec::with_capacity(128);
+        serde_json::to_writer(&mut json, self)?;
+        Ok(json)
+    }
+
     /// 202 where at least one event was accepted or dropped: a drop must not look different from an acceptance.
     pub fn status(&self) -> StatusCode {
         if self.accepted > 0 || !self.dropped.is_empty() {
@@ -122,8 +132,8 @@ impl Pipeline {
             };
             let line = batch.tally().site(site);
             batch.tally().count(line, Outcome::Received);
-            match self.row(entry, &keys) {
-                Ok((row, id_before)) => batch.push(line, &row, id_before),
+            match self.row(entry, &keys, &mut batch, line) {
+                Ok(()) => {}
                 Err(NoRow::Dropped(reason)) => batch.tally().count(line, Outcome::Dropped(reason)),
                 Err(NoRow::Rejected(code)) => {
                     batch.tally().count(line, Outcome::Rejected(code.code()));
@@ -149,12 +159,14 @@ impl Pipeline {
         Ok((batch, rejected.into_iter().map(told).collect()))
     }
 
-    /// One event's way through the house.
+    /// One event's way through the house, into the batch.
     fn row<'a>(
         &self,
         entry: Result<beacon::Beacon<'a>, Rejected<'a>>,
         keys: &Keys,
-    ) -> Result<(enrich::EventRow<'a>, u128), NoRow> {
+        batch: &mut Batch,
+        line: SiteIndex,
+    ) -> Result<(), NoRow> {
         let beacon = entry.map_err(|rejected| NoRow::Rejected(rejected.code))?;
         let bots = beacon.around().site.bots;
         let consented = consent::gate(beacon).map_err(|reason| NoRow::Dropped(reason.code()))?;
@@ -172,7 +184,9 @@ impl Pipeline {
         if *row.bot() != 0 && bots == BotRule::Drop {
             return Err(NoRow::Dropped(BOT));
         }
-        Ok((row, id_before))
+        // Encoded where it is made: a row is too large to be handed on.
+        batch.push(line, &row, id_before);
+        Ok(())
     }
 }
 

@@ -8,7 +8,6 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::sync::watch;
 
@@ -16,14 +15,16 @@ use crate::accept::Refusal;
 use crate::assets::Assets;
 use crate::beacon::GIF;
 use crate::config::Secret;
+use crate::payload::Payload;
 use crate::pipeline::{Answer, Pipeline};
 use crate::spool::SpoolError;
 use crate::store::State;
+use crate::tally::{STATS_PATH, Said as Figures, SaidBody, Statistics};
 use crate::telemetry::{Reading, Route};
 use crate::withdraw::{Rights, SUBJECTS_PATH, Said};
 
-/// An answer, small and whole.
-pub type Reply = Response<Full<Bytes>>;
+/// An answer.
+pub type Reply = Response<Payload>;
 
 /// Where a site says that it honours Global Privacy Control (w3c/gpc, section 5).
 const GPC_PATH: &str = "/.well-known/gpc.json";
@@ -39,13 +40,36 @@ pub struct Routes {
     pub store: watch::Receiver<State>,
     /// What subjects may ask for.
     pub rights: Arc<Rights>,
+    /// What analysts may ask.
+    pub statistics: Arc<Statistics>,
     /// The admin address asks for it, where there is one.
     pub admin_token: Option<Secret>,
 }
 
+/// What a page of another origin may know of an answer.
+struct Cors {
+    origin: HeaderValue,
+    credentials: bool,
+}
+
+impl Cors {
+    fn put(self, headers: &mut HeaderMap) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, self.origin);
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
+        headers.insert(header::VARY, HeaderValue::from_static("origin"));
+        if self.credentials {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        }
+    }
+}
+
+/// Headers of an answer, with those for other origins and what the server adds: their table is never made twice.
+const HEADERS: usize = 12;
+
 fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
-    let mut reply = Response::new(Full::new(body.into()));
+    let mut reply = Response::new(Payload::from(body.into()));
     *reply.status_mut() = status;
+    *reply.headers_mut() = HeaderMap::with_capacity(HEADERS);
     reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -53,7 +77,7 @@ fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>)
 }
 
 fn empty(status: StatusCode) -> Reply {
-    let mut reply = Response::new(Full::default());
+    let mut reply = Response::new(Payload::default());
     *reply.status_mut() = status;
     reply
 }
@@ -90,7 +114,10 @@ impl Routes {
             (path, &Method::OPTIONS) if path.starts_with(SUBJECTS_PATH) => {
                 self.preflight(request.headers(), None)
             }
-            (path, _) if path.starts_with(SUBJECTS_PATH) => self.subjects(request, peer, false).await,
+            // Rare and large: in a place of its own, or every request's future would have room for it.
+            (path, _) if path.starts_with(SUBJECTS_PATH) => {
+                Box::pin(self.subjects(request, peer, false)).await
+            }
             ("/v1/events", _) => not_allowed("POST, OPTIONS"),
             ("/v1/pixel.gif", _) => not_allowed("GET"),
             (GPC_PATH, &Method::GET | &Method::HEAD) if self.honours_gpc() => {
@@ -126,7 +153,7 @@ impl Routes {
             }
         };
         if let Some(cors) = cors {
-            reply.headers_mut().extend(cors);
+            cors.put(reply.headers_mut());
         }
         reply
     }
@@ -155,7 +182,7 @@ impl Routes {
             }
         };
         if let Some(cors) = cors {
-            answer.headers_mut().extend(cors);
+            cors.put(answer.headers_mut());
         }
         answer
     }
@@ -176,7 +203,7 @@ impl Routes {
         };
         let mut reply = empty(StatusCode::NO_CONTENT);
         let own = reply.headers_mut();
-        own.extend(cors);
+        cors.put(own);
         own.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
         own.insert(
             header::ACCESS_CONTROL_ALLOW_HEADERS,
@@ -186,22 +213,15 @@ impl Routes {
         reply
     }
 
-    /// The headers by which a page of an allowed origin may read the answer; `None` for any other.
-    fn cors(&self, headers: &HeaderMap) -> Option<HeaderMap> {
+    /// By what a page of an allowed origin may read the answer; `None` for any other.
+    fn cors(&self, headers: &HeaderMap) -> Option<Cors> {
         let origin = headers.get(header::ORIGIN)?;
         let text = origin.to_str().ok()?;
         let mut allowing = self.pipeline.sites.iter().filter(|site| site.allows_origin(text)).peekable();
         allowing.peek()?;
         // A site that takes any origin must not tell any page what its visitors' cookies say.
         let credentials = allowing.any(|site| !site.allows_any_origin() || !site.consent.reads_cookies());
-        let mut cors = HeaderMap::with_capacity(4);
-        cors.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        cors.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
-        cors.insert(header::VARY, HeaderValue::from_static("origin"));
-        if credentials {
-            cors.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-        }
-        Some(cors)
+        Some(Cors { origin: origin.clone(), credentials })
     }
 
     fn health(&self, path: &str, detailed: bool) -> Option<Reply> {
@@ -243,6 +263,16 @@ impl Routes {
         if let Some(health) = self.health(path, true) {
             return health;
         }
+        if path.starts_with(STATS_PATH) {
+            return Box::pin(self.figures(request)).await;
+        }
+        // Before the token is asked for: the page is where an analyst enters it, and holds no figures itself.
+        if let Some(file) = self.assets.dashboard(path, request.headers()) {
+            return match *request.method() {
+                Method::GET | Method::HEAD => file,
+                _ => not_allowed("GET, HEAD"),
+            };
+        }
         if !self.authorized(request.headers()) {
             let mut reply = refuse(Refusal::Unauthorized);
             reply.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -255,22 +285,56 @@ impl Routes {
                 reply(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", metrics)
             }
             ("/metrics", _) => not_allowed("GET, HEAD"),
-            (path, _) if path.starts_with(SUBJECTS_PATH) => self.subjects(request, peer, true).await,
+            (path, _) if path.starts_with(SUBJECTS_PATH) => {
+                Box::pin(self.subjects(request, peer, true)).await
+            }
             _ => refuse(Refusal::NotFound),
         }
     }
 
+    /// What analysts ask; whoever has a share may ask a part of it.
+    async fn figures(&self, request: Request<Incoming>) -> Reply {
+        let bearer = bearer(request.headers()).map(str::to_owned);
+        let authorized = self.authorized(request.headers());
+        let Figures { status, content_type, file, body } =
+            self.statistics.answer(request, bearer.as_deref(), authorized).await;
+        let mut answer = match body {
+            SaidBody::Whole(body) => reply(status, content_type, body),
+            SaidBody::Pieces(pieces) => {
+                let mut answer = reply(status, content_type, "");
+                *answer.body_mut() = Payload::Pieces(pieces);
+                answer
+            }
+        };
+        let headers = answer.headers_mut();
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        let file = file.map(|name| HeaderValue::try_from(format!("attachment; filename=\"{name}\"")));
+        if let Some(Ok(file)) = file {
+            headers.insert(header::CONTENT_DISPOSITION, file);
+        }
+        answer
+    }
+
     fn authorized(&self, headers: &HeaderMap) -> bool {
         let Some(token) = &self.admin_token else { return true };
-        let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let sent = sent.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        let sent = bearer(headers).unwrap_or_default();
         // Hashes are compared in constant time, so that the answer's time tells nothing of the token.
         blake3::hash(sent.as_bytes()) == blake3::hash(token.expose().as_bytes())
     }
 }
 
+/// The token of `Authorization: Bearer`.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+}
+
 fn told(answer: &Answer) -> Reply {
-    match serde_json::to_vec(answer) {
+    match answer.to_json() {
         Ok(body) => reply(answer.status(), "application/json", body),
         // An answer of numbers and our own words always serializes.
         Err(_) => empty(answer.status()),

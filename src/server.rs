@@ -28,6 +28,7 @@ use crate::pipeline::Pipeline;
 use crate::routes::{Reply, Routes};
 use crate::spool::Spool;
 use crate::store::{self, Brief, MigrateError, Shipper, Source, State};
+use crate::tally::Statistics;
 use crate::telemetry::Telemetry;
 use crate::upkeep::Upkeep;
 use crate::withdraw::{self, Rights, Subjects};
@@ -139,8 +140,11 @@ pub async fn run(
         gate: shipper.gate(),
     };
     let rights = Arc::new(Rights::open(&config, parts).map_err(in_data_dir)?);
+    let statistics =
+        Statistics::new(&data_dir, config.sites.clone(), source.clone(), store.clone(), clock.clone());
     let routes = Arc::new(Routes {
         pipeline,
+        statistics: Arc::new(statistics),
         assets: Assets::new(config.sites.by_id("demo").is_some()),
         store,
         rights: rights.clone(),

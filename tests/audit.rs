@@ -119,6 +119,9 @@ fn under_load_nothing_that_identifies_survives() {
         number(&report["stored"]) > 200 && report["stored"].as_u64() >= report["sent"]["accepted"].as_u64()
     );
     assert!(others.load(Ordering::Relaxed) > 100);
+    for carrier in ["client hints", "headers and query string", "pixel"] {
+        assert!(number(&report["sent"]["carriers"][carrier]) >= 35, "{carrier}");
+    }
     for place in [
         "answers",
         "the store",

@@ -1,6 +1,6 @@
 /**
- * Builds what the collector embeds: the tracker, its second file for consent managers, the demo page, the user agent
- * patterns, the patterns of crawlers, the list of storage keys.
+ * Builds what the collector embeds: the tracker, its second file for consent managers, the demo page, the dashboard, the
+ * user agent patterns, the patterns of crawlers, the list of storage keys.
  * `node build.mjs [OUT]` writes into OUT (default: dist beside this file) and fails when a script is over its budget.
  */
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -11,11 +11,14 @@ import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { load } from 'js-yaml';
 import { minify } from 'terser';
+import { build as bundlePage } from 'vite';
 
 /** What a page pays for the tracker, compressed, web-vitals included. */
 const TRACKER_GZIP_BYTES_MAX = 4096;
 /** What a page with `data-consent` pays on top, whichever managers it names. */
 const MANAGERS_GZIP_BYTES_MAX = 3072;
+/** The first load of the dashboard, compressed: page, script and styles. */
+const DASHBOARD_GZIP_BYTES_MAX = 100_000;
 
 const web = dirname(fileURLToPath(import.meta.url));
 const out = resolve(process.argv[2] ?? join(web, 'dist'));
@@ -69,6 +72,40 @@ const buildScript = async ({ name, source, plugins = [], mangled, preamble, gzip
   await writeFile(join(out, name), code);
 };
 
+/** The dashboard as three files, so that the page's policy can do without anything inline. */
+const buildDashboard = async () => {
+  const { output } = await bundlePage({
+    root: join(web, 'dashboard'),
+    base: '/dashboard/',
+    configFile: false,
+    envFile: false,
+    logLevel: 'warn',
+    build: {
+      write: false,
+      target: 'es2022',
+      minify: 'esbuild',
+      assetsInlineLimit: 0,
+      modulePreload: { polyfill: false },
+      rollupOptions: { output: { entryFileNames: 'dashboard.js', assetFileNames: 'dashboard[extname]' } },
+    },
+  });
+  const parts = Object.fromEntries(output.map((part) => [part.fileName, part.code ?? part.source]));
+  const files = {
+    'dashboard.html': parts['index.html'],
+    'dashboard.js': parts['dashboard.js'],
+    'dashboard.css': parts['dashboard.css'],
+  };
+  const made = Object.keys(parts).sort().join();
+  if (made !== 'dashboard.css,dashboard.js,index.html') throw new Error(`the dashboard became other files: ${made}`);
+  let bytes = 0;
+  for (const [name, text] of Object.entries(files)) {
+    bytes += gzipSync(text, { level: 9 }).length;
+    await writeFile(join(out, name), text);
+  }
+  console.log(`dashboard: ${bytes} gzip (budget ${DASHBOARD_GZIP_BYTES_MAX})`);
+  if (bytes > DASHBOARD_GZIP_BYTES_MAX) throw new Error(`the dashboard is ${bytes - DASHBOARD_GZIP_BYTES_MAX} bytes over`);
+};
+
 /** The collector's build reads JSON, which serde has; YAML would be one more crate. */
 const userAgentPatterns = async () => {
   const path = createRequire(import.meta.url).resolve('uap-core/regexes.yaml');
@@ -107,6 +144,7 @@ const main = async () => {
     preamble: '/* consentry-js 0.1.0, consent managers */',
     gzipBytesMax: MANAGERS_GZIP_BYTES_MAX,
   });
+  await buildDashboard();
   await writeFile(join(out, 'uap_regexes.json'), await userAgentPatterns());
   await writeFile(join(out, 'crawlers.json'), await crawlerPatterns());
   await writeFile(join(out, 'storage_keys.json'), await storageKeys());

@@ -23,7 +23,8 @@ pub struct Bench {
     pub collector: Arc<Mutex<Collector>>,
     /// Runs the store, where the store is to be broken in ways of its own.
     host: Option<Arc<Mutex<Collector>>>,
-    proxy: Option<Proxy>,
+    /// What stands between the collector and its store, where something does.
+    pub proxy: Option<Proxy>,
     /// Keeps the directory; first the processes end.
     dir: Arc<Dir>,
 }

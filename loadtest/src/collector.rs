@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The first start may have to fetch the engine.
@@ -108,7 +108,12 @@ impl Collector {
     pub fn start_again(&mut self) -> Result<(), String> {
         let begun = Instant::now();
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log());
-        let mut child = Command::new(&self.binary)
+        // From its first moment, so that it sees as many cores as it has.
+        let before = sched_getaffinity(None).map_err(|error| error.to_string())?;
+        if !self.cores.is_empty() {
+            pin(0, &self.cores)?;
+        }
+        let child = Command::new(&self.binary)
             .args(["serve", "--listen", &self.public.to_string(), "--admin-listen", &self.admin.to_string()])
             .arg("--data-dir")
             .arg(self.data_dir())
@@ -116,12 +121,10 @@ impl Collector {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log.map_err(|error| error.to_string())?)
-            .spawn()
-            .map_err(|error| format!("{}: {error}", self.binary.display()))?;
+            .spawn();
+        sched_setaffinity(None, &before).map_err(|error| error.to_string())?;
+        let mut child = child.map_err(|error| format!("{}: {error}", self.binary.display()))?;
         let stdout = child.stdout.take().ok_or("no standard output")?;
-        if !self.cores.is_empty() {
-            pin(child.id(), &self.cores)?;
-        }
         let (tell, told) = mpsc::channel();
         std::thread::spawn(move || {
             // Read on after the ready line, so that the collector never writes to a closed pipe.

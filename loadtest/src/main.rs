@@ -1,12 +1,14 @@
 //! Loads for Consentry: as many requests as asked for, at the time asked for, and a verdict on what became of each event.
 //!
 //! `run` sends a scenario, `find-max` looks for the highest rate with a bound on latency, `compare` measures the
-//! collector against bare servers in turn, `chaos` breaks things under load, `report` draws a recorded run.
+//! collector against bare servers in turn, `chaos` breaks things under load, `drain` empties a full spool, `report` draws a
+//! recorded run.
 
 mod bench;
 mod chaos;
 mod collector;
 mod compare;
+mod drain;
 mod drive;
 mod find_max;
 mod proxy;
@@ -80,6 +82,8 @@ enum Command {
     Compare(compare::Options),
     /// Break the collector, its store and its disk under load, and count what is left.
     Chaos(chaos::Options),
+    /// Fill the spool while the store is away, and measure how fast it empties.
+    Drain(drain::Options),
     /// Draw a recorded run: one page of HTML, and each plot as SVG.
     Report {
         /// What `run --record` wrote.
@@ -191,6 +195,7 @@ async fn carry_out(command: Command) -> Result<bool, String> {
             find_max::find_max(&at.target()?, batch, connections, p99_ms, seconds).await
         }
         Command::Compare(options) => compare::compare(options).await,
+        Command::Drain(options) => drain::drain(options).await,
         Command::Chaos(options) => chaos::chaos(options).await,
         Command::Report { record, out } => {
             let page = report::report(&run::Record::load(&record)?, &out)?;

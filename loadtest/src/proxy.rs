@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::Signal;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -17,6 +17,8 @@ const CUT_BYTES: usize = 8 << 10;
 pub enum Mode {
     /// Everything goes through.
     Pass,
+    /// Everything goes through, and what the store is sent is kept.
+    Record,
     /// Every request is answered with 500, and does not reach the store.
     Error,
     /// Every request is taken, and none is answered.
@@ -62,17 +64,26 @@ pub struct Proxy {
     /// Where it listens.
     pub address: SocketAddr,
     mode: Arc<watch::Sender<Mode>>,
+    recorded: Recorded,
 }
+
+/// What was sent to the store, by connection.
+type Recorded = Arc<Mutex<Vec<Arc<Mutex<Vec<u8>>>>>>;
 
 impl Proxy {
     /// In front of the engine of the collector with this data directory.
     pub async fn start(engine_of: &Path) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let proxy = Self { address: listener.local_addr()?, mode: Arc::new(watch::channel(Mode::Pass).0) };
+        let proxy = Self {
+            address: listener.local_addr()?,
+            mode: Arc::new(watch::channel(Mode::Pass).0),
+            recorded: Recorded::default(),
+        };
         let (mode, data_dir) = (proxy.mode.clone(), engine_of.to_owned());
+        let recorded = proxy.recorded.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(serve(client, data_dir.clone(), mode.clone()));
+                tokio::spawn(serve(client, data_dir.clone(), mode.clone(), recorded.clone()));
             }
         });
         Ok(proxy)
@@ -83,13 +94,24 @@ impl Proxy {
         self.mode.send_replace(mode);
     }
 
+    /// What was sent to the store while everything was kept, one piece a connection, in the order they were opened.
+    pub fn recorded(&self) -> Vec<Vec<u8>> {
+        let all = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().map(|bytes| bytes.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()
+    }
+
     /// What it does now.
     pub fn mode(&self) -> Mode {
         *self.mode.borrow()
     }
 }
 
-async fn serve(mut client: TcpStream, data_dir: PathBuf, modes: Arc<watch::Sender<Mode>>) {
+async fn serve(
+    mut client: TcpStream,
+    data_dir: PathBuf,
+    modes: Arc<watch::Sender<Mode>>,
+    recorded: Recorded,
+) {
     let mut changes = modes.subscribe();
     let mode = *changes.borrow_and_update();
     let through = async {
@@ -110,13 +132,18 @@ async fn serve(mut client: TcpStream, data_dir: PathBuf, modes: Arc<watch::Sende
                 Ok(())
             }
             Mode::Hang => tokio::io::copy(&mut client, &mut tokio::io::sink()).await.map(|_| ()),
-            Mode::Pass | Mode::Cut | Mode::Lost | Mode::LostThenKill => {
+            Mode::Pass | Mode::Record | Mode::Cut | Mode::Lost | Mode::LostThenKill => {
                 let access = Access::read(&data_dir).ok_or(std::io::ErrorKind::NotConnected)?;
                 let mut engine = TcpStream::connect(("127.0.0.1", access.http_port)).await?;
                 client.set_nodelay(true)?;
                 engine.set_nodelay(true)?;
                 if mode == Mode::Pass {
                     return tokio::io::copy_bidirectional(&mut client, &mut engine).await.map(|_| ());
+                }
+                if mode == Mode::Record {
+                    let kept = Arc::default();
+                    recorded.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&kept));
+                    return record(&mut client, &mut engine, &kept).await;
                 }
                 let (mut from_client, _to_client) = client.split();
                 let (mut from_engine, mut to_engine) = engine.split();
@@ -139,6 +166,27 @@ async fn serve(mut client: TcpStream, data_dir: PathBuf, modes: Arc<watch::Sende
         done = through => { let _: std::io::Result<()> = done; }
         _ = changes.changed() => {}
     }
+}
+
+async fn record(
+    client: &mut TcpStream,
+    engine: &mut TcpStream,
+    kept: &Mutex<Vec<u8>>,
+) -> std::io::Result<()> {
+    let (mut from_client, mut to_client) = client.split();
+    let (mut from_engine, mut to_engine) = engine.split();
+    let up = async {
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let read = from_client.read(&mut buffer).await?;
+            if read == 0 {
+                return to_engine.shutdown().await;
+            }
+            kept.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&buffer[..read]);
+            to_engine.write_all(&buffer[..read]).await?;
+        }
+    };
+    tokio::try_join!(up, tokio::io::copy(&mut from_engine, &mut to_client)).map(|_| ())
 }
 
 /// Copies up to `bytes_max` bytes, and notes whether they are an insert of events.

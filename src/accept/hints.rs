@@ -69,15 +69,98 @@ pub struct HeaderTraits {
     pub fetch_metadata: bool,
 }
 
-impl HeaderTraits {
+/// Of the headers that are asked for by name, those that are there: most requests lack most of them, and one walk over
+/// the headers is cheaper than a search for each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Present(u16);
+
+/// Bits of the names that are asked for often; of the client hints one stands for all.
+const LANGUAGE: u16 = 1;
+const COOKIE: u16 = 1 << 1;
+const DNT: u16 = 1 << 2;
+const BRANDS: u16 = 1 << 3;
+const FETCH: u16 = 1 << 4;
+const GPC: u16 = 1 << 5;
+const X_DNT: u16 = 1 << 6;
+const OTHER_HINTS: u16 = 1 << 7;
+
+/// The bit of a name; 0: none. Where the name is a literal, the answer is too.
+#[inline(always)]
+fn bit(name: &str) -> u16 {
+    match name {
+        "accept-language" => LANGUAGE,
+        "cookie" => COOKIE,
+        "dnt" => DNT,
+        "sec-ch-ua" => BRANDS,
+        "sec-fetch-mode" | "sec-fetch-site" => FETCH,
+        "sec-gpc" => GPC,
+        "x-do-not-track" => X_DNT,
+        _ => 0,
+    }
+}
+
+impl Present {
     /// Of a request's headers.
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        Self {
-            accept_language: headers.contains_key("accept-language"),
-            client_hints: headers.contains_key("sec-ch-ua"),
-            fetch_metadata: ["sec-fetch-site", "sec-fetch-mode"]
-                .iter()
-                .any(|name| headers.contains_key(*name)),
+        let mut present = 0;
+        for name in headers.keys() {
+            let name = name.as_str();
+            // Few names begin like one of these.
+            if matches!(name.as_bytes().first(), Some(b'a' | b'c' | b'd' | b's' | b'x')) {
+                present |= bit(name);
+                present |= if name.starts_with("sec-ch-ua-") { OTHER_HINTS } else { 0 };
+            }
         }
+        Self(present)
+    }
+
+    /// Whether a header of this name may be there; names that nobody looked for always may.
+    #[inline(always)]
+    pub(super) fn may_have(self, name: &str) -> bool {
+        let bit = bit(name);
+        bit == 0 || self.0 & bit != 0
+    }
+
+    /// Whether any client hint is there.
+    pub(super) fn has_hints(self) -> bool {
+        self.0 & (BRANDS | OTHER_HINTS) != 0
+    }
+
+    /// Which of them are there that browsers send by themselves.
+    pub(super) fn traits(self) -> HeaderTraits {
+        HeaderTraits {
+            accept_language: self.0 & LANGUAGE != 0,
+            client_hints: self.0 & BRANDS != 0,
+            fetch_metadata: self.0 & FETCH != 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_found_and_nothing_else() {
+        let asked =
+            ["accept-language", "cookie", "dnt", "sec-ch-ua", "sec-fetch-site", "sec-gpc", "x-do-not-track"];
+        for name in asked {
+            let mut headers = HeaderMap::new();
+            assert!(!Present::of(&headers).may_have(name));
+            headers.insert(name, http::HeaderValue::from_static("1"));
+            let present = Present::of(&headers);
+            assert_eq!(asked.into_iter().filter(|name| present.may_have(name)).collect::<Vec<_>>(), [name]);
+        }
+        assert!(Present::default().may_have("origin"), "nobody looked for it");
+    }
+
+    #[test]
+    fn any_hint_is_a_hint() {
+        for name in ["sec-ch-ua", "sec-ch-ua-model", "sec-ch-ua-platform"] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, http::HeaderValue::from_static("1"));
+            assert!(Present::of(&headers).has_hints(), "{name}");
+        }
+        assert!(!Present::default().has_hints());
     }
 }

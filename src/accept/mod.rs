@@ -17,6 +17,7 @@ use hyper::body::Body;
 
 pub use address::{ClientAddress, Proxies};
 pub use budget::{Budget, Reservation};
+use hints::Present;
 pub use hints::{ClientHints, HeaderTraits};
 pub use refusal::{Fault, Refusal};
 
@@ -88,6 +89,7 @@ pub struct Submission {
     form: Form,
     body: Vec<u8>,
     headers: HeaderMap,
+    present: Present,
     query: Option<String>,
     client: ClientAddress,
     received_at_ms: i64,
@@ -130,6 +132,7 @@ where
         form,
         body,
         query: parts.uri.query().map(str::to_owned),
+        present: Present::of(&parts.headers),
         headers: parts.headers,
         client,
         received_at_ms,
@@ -191,8 +194,10 @@ impl Submission {
     }
 
     /// All values of one header, for the consent gate.
+    #[inline(always)] // names are literals, and whether one is there is then a bit
     pub fn header_values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.headers.get_all(name).into_iter().map(http::HeaderValue::as_bytes)
+        let headers = self.present.may_have(name).then(|| self.headers.get_all(name));
+        headers.into_iter().flatten().map(http::HeaderValue::as_bytes)
     }
 
     /// The User-Agent; empty where there is none or it is not UTF-8.
@@ -204,11 +209,14 @@ impl Submission {
 
     /// The client hints.
     pub fn hints(&self) -> ClientHints<'_> {
+        if !self.present.has_hints() {
+            return ClientHints::default();
+        }
         ClientHints::from_headers(|name| self.headers.get(name).and_then(|value| value.to_str().ok()))
     }
 
     /// Which headers are there that browsers send by themselves.
     pub fn traits(&self) -> HeaderTraits {
-        HeaderTraits::of(&self.headers)
+        self.present.traits()
     }
 }

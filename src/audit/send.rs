@@ -1,7 +1,8 @@
 //! Sends the canaries: every kind in every field of the wire format, by every carrier, with consent and without, in
 //! requests that are taken and in requests that are turned away.
 //!
-//! Long: fields, carriers and refusals are one list, to be read beside the wire format.
+//! Long: fields, carriers and refusals are one list, to be read beside the wire format. What is put into client hints
+//! stands in `hints`.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -17,6 +18,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
 use super::canary::{Canary, Variant, percent};
+use super::hints::hinted;
 use super::search::{Needles, Stream};
 
 /// Events in one body.
@@ -318,6 +320,20 @@ impl<'a> Sender<'a> {
             minimal.to_string().as_bytes(),
         )
         .await?;
+
+        for variant in [Variant::Plain, Variant::Percent] {
+            self.sent.events += 1;
+            let written = variant.write(value);
+            self.post(
+                "client hints",
+                "/v1/events",
+                "application/json",
+                "identity",
+                &hinted(AGENT, &written, canary.free_text),
+                minimal.to_string().as_bytes(),
+            )
+            .await?;
+        }
 
         let choice = consent.map_or("", |yes| if yes { "&c=1" } else { "&c=0" });
         let title = if canary.free_text { in_url.as_str() } else { "" };

@@ -237,8 +237,9 @@ fn size(field: Field<WireSize<'_>>, name: &'static str) -> Result<Size, RejectCo
     Ok(Size { w: side(size.w)?, h: side(size.h)? })
 }
 
-fn utm<'a>(field: Field<WireUtm<'a>>) -> Result<Utm<'a>, RejectCode> {
+fn utm<'a>(field: Field<Box<WireUtm<'a>>>) -> Result<Utm<'a>, RejectCode> {
     let Some(utm) = taken(field, "utm")? else { return Ok(Utm::default()) };
+    let utm = *utm;
     let word = |field| Ok(Some(text(field, "utm", NAME_BYTES_MAX)?).filter(|word| !word.is_empty()));
     Ok(Utm {
         source: word(utm.source)?,
@@ -251,8 +252,9 @@ fn utm<'a>(field: Field<WireUtm<'a>>) -> Result<Utm<'a>, RejectCode> {
     })
 }
 
-fn vitals(field: Field<WireVitals<'_>>) -> Result<Vitals, RejectCode> {
+fn vitals(field: Field<Box<WireVitals<'_>>>) -> Result<Vitals, RejectCode> {
     let Some(vitals) = taken(field, "vitals")? else { return Ok(Vitals::default()) };
+    let vitals = *vitals;
     let ms = |field| number(field, "vitals", VITAL_MS_MAX);
     let cls = match taken(vitals.cls, "vitals")? {
         Some(cls) if !(0.0..=100.0).contains(&cls) => return Err(RejectCode::FieldRange("vitals")),
@@ -269,8 +271,9 @@ fn vitals(field: Field<WireVitals<'_>>) -> Result<Vitals, RejectCode> {
     })
 }
 
-fn crash<'a>(field: Field<WireCrash<'a>>) -> Result<Crash<'a>, RejectCode> {
+fn crash<'a>(field: Field<Box<WireCrash<'a>>>) -> Result<Crash<'a>, RejectCode> {
     let Some(crash) = taken(field, "crash")? else { return Ok(Crash::default()) };
+    let crash = *crash;
     taken(crash.handled, "crash.handled")?;
     Ok(Crash {
         kind: text(crash.kind, "crash.kind", NAME_BYTES_MAX)?,
@@ -283,7 +286,7 @@ fn crash<'a>(field: Field<WireCrash<'a>>) -> Result<Crash<'a>, RejectCode> {
 }
 
 /// Checks one event. What it lacks for its type, or has with a wrong type or bound, is named in the code.
-pub(super) fn check<'a>(wire: WireEvent<'a>) -> Result<(Event<'a>, Option<Time>), RejectCode> {
+pub(super) fn check<'a>(wire: WireEvent<'a>) -> Result<(Box<Event<'a>>, Option<Time>), RejectCode> {
     let word = taken(wire.kind, "type")?.unwrap_or_default();
     let kind = Kind::parse(&word).ok_or(RejectCode::TypeUnknown)?;
     let ts = match wire.ts {
@@ -311,7 +314,7 @@ pub(super) fn check<'a>(wire: WireEvent<'a>) -> Result<(Event<'a>, Option<Time>)
         None => (None, None),
     };
     let app = taken(wire.app, "app")?.unwrap_or_default();
-    let event = Event {
+    let event = Box::new(Event {
         kind,
         id: id(wire.id, "id", ID_BYTES_MAX)?,
         url,
@@ -341,7 +344,7 @@ pub(super) fn check<'a>(wire: WireEvent<'a>) -> Result<(Event<'a>, Option<Time>)
         scroll_pct: number(wire.scroll_pct, "scroll_pct", 100)?.unwrap_or(0) as u8,
         vitals: vitals(wire.vitals)?,
         crash: crash(wire.crash)?,
-    };
+    });
     event.require_what_its_type_needs()?;
     Ok((event, ts))
 }

@@ -41,8 +41,8 @@ pub struct Beacon<'a> {
 /// An event with its times.
 #[derive(Debug, Clone)]
 pub struct Timed<'a> {
-    /// What was sent.
-    pub event: Event<'a>,
+    /// What was sent. In one place from here to where it is scrubbed: it is too large to be handed on.
+    pub event: Box<Event<'a>>,
     /// When it happened by our clock, in milliseconds.
     pub ts_ms: i64,
     /// How far the client's clock is behind ours, in milliseconds.
@@ -92,7 +92,7 @@ pub struct Rejected<'a> {
 /// A body's events in their order, each made when it is asked for: no two are in memory at one time.
 pub struct Batch<'a> {
     reader: Reader<'a>,
-    events: std::vec::IntoIter<Field<WireEvent<'a>>>,
+    events: std::vec::IntoIter<Field<Box<WireEvent<'a>>>>,
 }
 
 impl<'a> Iterator for Batch<'a> {
@@ -136,7 +136,9 @@ pub fn forbidden(codes: impl Iterator<Item = RejectCode> + Clone) -> Option<Refu
 }
 
 fn json(body: &[u8]) -> Result<Root<'_>, Refusal> {
-    match serde_json::from_slice::<Field<Root<'_>>>(body) {
+    // Once for the whole body instead of once a text.
+    let body = std::str::from_utf8(body).map_err(|_| Refusal::JsonInvalid)?;
+    match serde_json::from_str::<Field<Root<'_>>>(body) {
         Ok(Field::Value(root)) => Ok(root),
         Ok(Field::Absent | Field::Wrong) => Err(Refusal::ShapeInvalid),
         Err(_) => Err(Refusal::JsonInvalid),
@@ -226,7 +228,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn beacon(&self, event: Field<WireEvent<'a>>) -> Result<Beacon<'a>, Rejected<'a>> {
+    fn beacon(&self, event: Field<Box<WireEvent<'a>>>) -> Result<Beacon<'a>, Rejected<'a>> {
         let Field::Value(mut wire) = event else {
             // It cannot say whose it is; the envelope may.
             return Err(Rejected { site: self.site_of(&self.site), code: RejectCode::EventInvalid });
@@ -254,7 +256,7 @@ impl<'a> Reader<'a> {
         if let Field::Value(props) = &mut wire.props {
             props.pairs.retain(|(name, _)| site.keeps_prop(name));
         }
-        let (event, ts) = event::check(wire).map_err(rejected)?;
+        let (event, ts) = event::check(*wire).map_err(rejected)?;
         let received_at_ms = self.submission.received_at_ms();
         let ts_ms =
             time::corrected_ms(ts, self.skew_ms, received_at_ms).ok_or(rejected(RejectCode::TsOutOfRange))?;

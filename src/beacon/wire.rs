@@ -14,6 +14,20 @@ pub const EVENTS_PER_BODY_MAX: usize = 1000;
 /// Most custom properties that one event may have.
 pub const PROPS_MAX: usize = 64;
 
+/// An object that takes its fields one by one.
+pub trait Object<'a>: Default {
+    /// Takes the value behind `key`; one that nobody knows is skipped.
+    fn take<A: MapAccess<'a>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error>;
+
+    /// Takes all of them.
+    fn fill<A: MapAccess<'a>>(&mut self, map: &mut A) -> Result<(), A::Error> {
+        while let Some(Key(key)) = map.next_key()? {
+            self.take(&key, map)?;
+        }
+        Ok(())
+    }
+}
+
 /// An object of the wire: each key once, each value a [`Field`].
 macro_rules! wire_object {
     ($(#[$doc:meta])* $name:ident { $($field:ident $key:literal: $type:ty,)* }) => {
@@ -24,7 +38,7 @@ macro_rules! wire_object {
             _body: PhantomData<&'a ()>,
         }
 
-        impl<'a> $name<'a> {
+        impl<'a> Object<'a> for $name<'a> {
             fn take<A: MapAccess<'a>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
                 match key {
                     $($key => self.$field.set(map.next_value()?),)*
@@ -34,7 +48,9 @@ macro_rules! wire_object {
                 }
                 Ok(())
             }
+        }
 
+        impl<'a> $name<'a> {
             /// Fills what is absent here with what `defaults` has, but for what can only be one event's own.
             #[allow(dead_code)]
             pub(super) fn inherit(&mut self, defaults: &Self) {
@@ -47,9 +63,7 @@ macro_rules! wire_object {
         impl<'a> Leaf<'a> for $name<'a> {
             fn from_map<A: MapAccess<'a>>(mut map: A) -> Result<Option<Self>, A::Error> {
                 let mut object = Self::default();
-                while let Some(Key(key)) = map.next_key()? {
-                    object.take(&key, &mut map)?;
-                }
+                object.fill(&mut map)?;
                 Ok(Some(object))
             }
         }
@@ -77,14 +91,14 @@ wire_object! {
         timezone "timezone": Text<'a>,
         connection "connection": Text<'a>,
         app "app": WireApp<'a>,
-        utm "utm": WireUtm<'a>,
+        utm "utm": Box<WireUtm<'a>>,
         name "name": Text<'a>,
         props "props": WireProps<'a>,
         point "point": Text<'a>,
         engaged_ms "engaged_ms": f64,
         scroll_pct "scroll_pct": f64,
-        vitals "vitals": WireVitals<'a>,
-        crash "crash": WireCrash<'a>,
+        vitals "vitals": Box<WireVitals<'a>>,
+        crash "crash": Box<WireCrash<'a>>,
     }
 }
 
@@ -191,7 +205,7 @@ impl<'de> Leaf<'de> for WireProps<'de> {
 #[derive(Debug, Default)]
 pub struct Root<'a> {
     /// The event itself, or the envelope's `site` and `consent`.
-    pub(super) own: WireEvent<'a>,
+    pub(super) own: Box<WireEvent<'a>>,
     pub(super) sent_at: Field<Time>,
     pub(super) context: Field<Box<WireEvent<'a>>>,
     /// Absent: the root is the one event.
@@ -201,13 +215,16 @@ pub struct Root<'a> {
 /// A list of events; what is not an object is [`Field::Wrong`].
 #[derive(Debug, Default)]
 pub struct Events<'a> {
-    pub(super) list: Vec<Field<WireEvent<'a>>>,
+    pub(super) list: Vec<Field<Box<WireEvent<'a>>>>,
     pub(super) too_many: bool,
 }
 
-impl<'a> Leaf<'a> for Box<WireEvent<'a>> {
-    fn from_map<A: MapAccess<'a>>(map: A) -> Result<Option<Self>, A::Error> {
-        Ok(WireEvent::from_map(map)?.map(Box::new))
+/// What is large has a place of its own and is filled there, so that it is never moved.
+impl<'a, T: Object<'a>> Leaf<'a> for Box<T> {
+    fn from_map<A: MapAccess<'a>>(mut map: A) -> Result<Option<Self>, A::Error> {
+        let mut object = Self::default();
+        object.fill(&mut map)?;
+        Ok(Some(object))
     }
 }
 

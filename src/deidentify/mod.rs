@@ -185,6 +185,7 @@ impl Scrubber {
 /// Reduces URLs and redacts every free text. An event whose URL is none is rejected.
 pub fn scrub(consented: ConsentedEvent<'_>) -> Result<ScrubbedEvent<'_>, RejectCode> {
     let (Timed { event, ts_ms, skew_ms }, Around { site, submission }, grant) = consented.into_parts();
+    let event = *event;
     let Event { kind, screen, viewport, engaged_ms, scroll_pct, vitals, .. } = event;
     let measures = Measures { kind, ts_ms, screen, viewport, engaged_ms, scroll_pct, vitals };
     let raw = Raw {

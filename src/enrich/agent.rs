@@ -145,7 +145,8 @@ pub struct Agents {
     bots: Option<Bots>,
     /// 128-bit hash of a User-Agent -> what it says.
     cache: Cache<u128, Arc<Agent>>,
-    hash_key: [u8; 16],
+    /// Under keys drawn at start.
+    hasher: SipHasher13,
 }
 
 impl Agents {
@@ -164,7 +165,7 @@ impl Agents {
             signs: device::Signs::new().map_err(RulesError::Atoms)?,
             bots: None,
             cache: Cache::new(cache_entries_max),
-            hash_key,
+            hasher: SipHasher13::new_with_key(&hash_key),
         })
     }
 
@@ -177,16 +178,7 @@ impl Agents {
     pub fn classify(&self, ua: &str, hints: &ClientHints<'_>) -> Arc<Agent> {
         let ua = &ua[..ua.floor_char_boundary(TEXT_BYTES_MAX)];
         let hinted = !hints.is_empty();
-        let mut hasher = SipHasher13::new_with_key(&self.hash_key);
-        hasher.write(ua.as_bytes());
-        if hinted {
-            for value in hints.all() {
-                // Never part of a text: one hint is not taken for the end of another.
-                hasher.write_u8(0xFF);
-                hasher.write(value.as_bytes());
-            }
-        }
-        let key = hasher.finish128().as_u128();
+        let key = self.key(ua, hinted.then_some(hints));
         if let Some(agent) = self.cache.get(&key) {
             return agent;
         }
@@ -199,6 +191,22 @@ impl Agents {
         let agent = Arc::new(agent);
         self.cache.insert(key, Arc::clone(&agent));
         agent
+    }
+
+    fn key(&self, ua: &str, hints: Option<&ClientHints<'_>>) -> u128 {
+        let Some(hints) = hints else { return self.hasher.hash(ua.as_bytes()).as_u128() };
+        let mut hasher = self.hasher;
+        hasher.write(ua.as_bytes());
+        // The lengths tell where one text ends and the next begins.
+        let mut lengths = ua.len() as u64;
+        for value in hints.all().into_iter().filter(|value| !value.is_empty()) {
+            hasher.write(value.as_bytes());
+        }
+        for value in hints.all() {
+            lengths = lengths.rotate_left(9) ^ value.len() as u64;
+        }
+        hasher.write(&lengths.to_le_bytes());
+        hasher.finish128().as_u128()
     }
 
     fn classify_uncached(&self, ua: &str) -> Agent {
@@ -225,7 +233,7 @@ impl Agents {
 }
 
 /// What is written behind the engine's own name and says which browser it is, where uap-core stops at the engine.
-const BEHIND_ENGINE: [(&str, &str); 8] = [
+const BEHIND_ENGINE: [(&str, &str); 13] = [
     ("OPR/", "Opera"),
     ("OPT/", "Opera"),
     ("OPX/", "Opera"),
@@ -234,6 +242,11 @@ const BEHIND_ENGINE: [(&str, &str); 8] = [
     ("baiduboxapp", "Baidu Browser"),
     (" T7/", "Baidu Browser"),
     ("PicoBrowser/", "Pico Browser"),
+    ("SailfishBrowser/", "Sailfish Browser"),
+    ("NokiaBrowser/", "Nokia Browser"),
+    ("Browser/NF", "NetFront"),
+    ("opera/", "Opera"),
+    ("Version/4.0 Firefox/", "Firefox"),
 ];
 
 /// The browser behind what stands for it: a television names the standard that it speaks (HbbTV) beside the browser that it
@@ -249,12 +262,13 @@ fn behind_standard<'a>(ua: &'a str, browser: &'a str, version: &'a str) -> (&'a 
     }
     let own = BEHIND_ENGINE.into_iter().find_map(after);
     let of_tv = || {
-        const TV: [(&str, &str); 5] = [
+        const TV: [(&str, &str); 6] = [
             ("Opera/", "Opera"),
             ("Firefox/", "Firefox"),
             ("Chrome/", "Chrome"),
             ("Chr0me/", "Chrome"),
             ("Chromium/", "Chrome"),
+            ("Chromium_", "Chrome"),
         ];
         if matches!(browser, "HbbTV" | "Other" | "") { TV.into_iter().find_map(after) } else { None }
     };
@@ -289,6 +303,7 @@ fn browser_name(family: &str) -> &str {
         "Android" => "Android Browser",
         "Opera Tablet" => "Opera",
         "IE Large Screen" => "IE",
+        "Seznam prohl\u{ed}\u{17e}e\u{10d}" => "Seznam Browser",
         _ => family.strip_suffix(" iOS").unwrap_or(family),
     };
     name.strip_suffix(" Mobile").unwrap_or(name)
@@ -299,6 +314,8 @@ fn os_name(family: &str) -> &str {
         "Mac OS X" | "Mac OS" => "macOS",
         "Web0S" | "WebOS" => "webOS",
         "WatchOS" => "watchOS",
+        "Brew MP" => "BREW",
+        "Kindle" => "Linux",
         _ => family,
     }
 }

@@ -3,11 +3,19 @@
 //! An exact window size or a full language tag tells visitors apart; what is kept is as coarse as the question
 //! "which layout, which translation, which hour of the day, how fast a line" needs.
 
+use std::cell::RefCell;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::memo::{Memo, key};
+
 /// Longest time zone name in the IANA database is 32 bytes; nothing longer is looked up.
 const TIMEZONE_NAME_BYTES_MAX: usize = 40;
+/// Since 2024 every zone has changed its offset at a full quarter of an hour, so within one it is the same (before, some
+/// did so at 00:01).
+const QUARTERS_SINCE_MS: i64 = 1_704_067_200_000;
+const QUARTER_MS: i64 = 15 * 60 * 1000;
 /// A language tag with extensions; RFC 5646 section 4.4.1 asks for at least 35 bytes.
 const LANGUAGE_TAG_BYTES_MAX: usize = 64;
 
@@ -60,6 +68,10 @@ impl Language {
 ///
 /// `None` where the tag has no language of two or three letters, or says that it is undetermined.
 pub fn language(tag: &str) -> Option<Language> {
+    // As nearly all are.
+    if let [a @ b'a'..=b'z', b @ b'a'..=b'z', b'-', c @ b'A'..=b'Z', d @ b'A'..=b'Z'] = *tag.as_bytes() {
+        return Some(Language { bytes: [a, b, b'-', c, d, 0, 0], length: 5 });
+    }
     if tag.len() > LANGUAGE_TAG_BYTES_MAX {
         return None;
     }
@@ -98,6 +110,19 @@ pub fn timezone_offset_minutes(name: &str, at_ms: i64) -> Option<i16> {
     if name.is_empty() || name.len() > TIMEZONE_NAME_BYTES_MAX {
         return None;
     }
+    if at_ms < QUARTERS_SINCE_MS {
+        return offset_minutes(name, at_ms);
+    }
+    let quarter = at_ms / QUARTER_MS;
+    thread_local!(static LATELY: RefCell<Memo<Option<i16>>> = const { RefCell::new(Memo::new()) });
+    let mut bytes = [0; TIMEZONE_NAME_BYTES_MAX + 8];
+    bytes[..8].copy_from_slice(&quarter.to_le_bytes());
+    let end = 8 + name.len();
+    bytes[8..end].copy_from_slice(name.as_bytes());
+    LATELY.with_borrow_mut(|lately| lately.get_or(key(&bytes[..end]), || offset_minutes(name, at_ms)))
+}
+
+fn offset_minutes(name: &str, at_ms: i64) -> Option<i16> {
     let at = Timestamp::from_millisecond(at_ms).ok()?;
     let zone = TimeZone::get(name).ok()?;
     // jiff keeps a name of its own for "not known", which is no place.
@@ -208,6 +233,25 @@ mod tests {
         assert_eq!(timezone_offset_minutes("Asia/Calcutta", winter), Some(330));
         assert_eq!(timezone_offset_minutes("UTC", winter), Some(0));
         assert_eq!(timezone_offset_minutes("Etc/GMT+12", winter), Some(-720));
+    }
+
+    #[test]
+    fn every_zone_changes_its_offset_at_full_quarters() {
+        let since = Timestamp::from_millisecond(QUARTERS_SINCE_MS).unwrap();
+        let mut changes = 0;
+        for name in jiff::tz::db().available() {
+            let zone = TimeZone::get(name.as_str()).unwrap();
+            for change in zone.following(since).take(40) {
+                // Some tables end with a change to what already is.
+                let before = change.timestamp() - jiff::SignedDuration::from_secs(1);
+                if zone.to_offset(before) == change.offset() {
+                    continue;
+                }
+                assert_eq!(change.timestamp().as_millisecond() % QUARTER_MS, 0, "{name} {change:?}");
+                changes += 1;
+            }
+        }
+        assert!(changes > 1_000);
     }
 
     #[test]

@@ -11,7 +11,9 @@
 //! `google.com.evil.example` are plain referrals. The table of well-known sites is `channel/sites.txt`.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
+use super::memo::{Memo, key};
 use crate::deidentify::url::ClickId;
 
 mod sites;
@@ -75,49 +77,167 @@ pub struct Attribution<'a> {
     /// One of the names in [`name`].
     pub channel: &'static str,
     /// `utm_source`, else the name of a well-known site, else the referrer's host without "www.".
-    pub source: Cow<'a, str>,
+    pub source: Text<'a>,
     /// `utm_medium`, else "cpc", "organic", "social", "video", "shopping", "ai", "email" or "referral".
-    pub medium: Cow<'a, str>,
+    pub medium: Text<'a>,
+}
+
+/// A name of ours, or what was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Text<'a> {
+    /// Of the tables.
+    Known(&'static str),
+    /// Of the event, trimmed.
+    Given(&'a str),
+}
+
+impl std::fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match *self {
+            Self::Known(text) => text,
+            Self::Given(text) => text,
+        }
+    }
+}
+
+/// What a referrer's host is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Referrer {
+    /// The well-known site that answers there.
+    pub site: Option<Site>,
+    /// Its name is one of referrer spam's, whether a list has it or not.
+    pub is_spam: bool,
+}
+
+impl Referrer {
+    /// Of `host`, in lower case; empty: none. Hosts that came lately are not searched for again.
+    pub fn of(host: &str) -> Self {
+        thread_local!(static LATELY: RefCell<Memo<Referrer>> = const { RefCell::new(Memo::new()) });
+        if host.is_empty() {
+            return Self::default();
+        }
+        let find = || Self { site: site_of_host(host), is_spam: spam::is_of_family(host) };
+        LATELY.with_borrow_mut(|lately| lately.get_or(key(host.as_bytes()), find))
+    }
 }
 
 /// Finds channel, source and medium.
 pub fn attribute<'a>(input: &ChannelInput<'a>) -> Attribution<'a> {
+    let site = input.referrer_host.and_then(|host| Referrer::of(host).site);
+    attribute_known(input, site)
+}
+
+/// The same where it is known already which site `input.referrer_host` is.
+pub(super) fn attribute_known<'a>(input: &ChannelInput<'a>, referrer_site: Option<Site>) -> Attribution<'a> {
     let [utm_source, utm_medium, utm_campaign] = [input.utm_source, input.utm_medium, input.utm_campaign]
         .map(|text| text.map(str::trim).filter(|text| !text.is_empty()));
     let referrer = input.referrer_host.filter(|host| !host.is_empty());
-    let referrer_site = referrer.and_then(site_of_host);
     let clicked = input.click_id.map(clicked);
 
     let source = utm_source
-        .or(clicked.map(|(site, _)| site.name))
-        .or(referrer_site.map(|site| site.name).filter(|name| !name.is_empty()))
-        .or(referrer.map(|host| host.strip_prefix("www.").unwrap_or(host)));
+        .map(Text::Given)
+        .or(clicked.map(|(site, _)| Text::Known(site.name)))
+        .or(referrer_site.map(|site| site.name).filter(|name| !name.is_empty()).map(Text::Known))
+        .or(referrer.map(|host| Text::Given(host.strip_prefix("www.").unwrap_or(host))));
     let is_campaign = utm_source.or(utm_medium).or(utm_campaign).is_some();
     let medium = match (utm_medium, clicked) {
-        (Some(medium), _) => medium,
-        (None, Some((_, medium))) => medium,
-        (None, None) if utm_source.is_some() || is_campaign && referrer.is_none() => NOT_SET,
-        (None, None) => match (referrer, referrer_site) {
+        (Some(medium), _) => Text::Given(medium),
+        (None, Some((_, medium))) => Text::Known(medium),
+        (None, None) if utm_source.is_some() || is_campaign && referrer.is_none() => Text::Known(NOT_SET),
+        (None, None) => Text::Known(match (referrer, referrer_site) {
             (None, _) => MEDIUM_NONE,
             (Some(_), None) => "referral",
             (Some(_), Some(site)) => site.category.medium(),
-        },
+        }),
     };
-    if !is_campaign && clicked.is_none() && referrer.is_none() {
-        return Attribution {
-            channel: name::DIRECT,
-            source: SOURCE_DIRECT.into(),
-            medium: MEDIUM_NONE.into(),
-        };
+    let channel = match (is_campaign, clicked, referrer) {
+        (false, None, None) => {
+            return Attribution {
+                channel: name::DIRECT,
+                source: Text::Known(SOURCE_DIRECT),
+                medium: Text::Known(MEDIUM_NONE),
+            };
+        }
+        (false, None, Some(_)) => channel_of_referrer(referrer_site),
+        _ => {
+            let campaign = Campaign {
+                source: utm_source,
+                medium: &medium,
+                name: utm_campaign.unwrap_or_default(),
+                site: clicked.map(|(site, _)| site).or(referrer_site),
+            };
+            campaign.channel_lately()
+        }
+    };
+    Attribution { channel, source: source.unwrap_or(Text::Known(NOT_SET)), medium }
+}
+
+/// The channel of a visit that a site referred, without a campaign or a click id.
+fn channel_of_referrer(site: Option<Site>) -> &'static str {
+    match site.map(|site| site.category) {
+        None | Some(Category::Plain) => name::REFERRAL,
+        Some(Category::Search) => name::ORGANIC_SEARCH,
+        Some(Category::SearchAdvertising) => name::PAID_SEARCH,
+        Some(Category::Social) => name::ORGANIC_SOCIAL,
+        Some(Category::Video) => name::ORGANIC_VIDEO,
+        Some(Category::Shopping) => name::ORGANIC_SHOPPING,
+        Some(Category::Ai) => name::AI_ASSISTANTS,
+        Some(Category::Email) => name::EMAIL,
+        Some(Category::Advertising) => name::DISPLAY,
+        Some(Category::Affiliate) => name::AFFILIATES,
     }
-    let site = match (utm_source, clicked) {
-        (Some(source), _) => sites::site_of_source(source),
-        (None, Some((site, _))) => Some(site),
-        (None, None) => referrer_site,
-    };
-    let source = source.unwrap_or(NOT_SET);
-    let channel = channel(site, &lower(source), &lower(medium), &lower(utm_campaign.unwrap_or_default()));
-    Attribution { channel, source: source.into(), medium: medium.into() }
+}
+
+/// What the rules look at where there is a campaign or a click id.
+struct Campaign<'a> {
+    source: Option<&'a str>,
+    medium: &'a str,
+    name: &'a str,
+    /// Whom it is counted for where it names no source.
+    site: Option<Site>,
+}
+
+/// Parameters up to here are looked up among those that came lately; longer ones are rare.
+const CAMPAIGN_BYTES_MAX: usize = 256;
+
+impl Campaign<'_> {
+    /// Its channel; campaigns that came lately are not worked out again.
+    fn channel_lately(&self) -> &'static str {
+        thread_local!(static LATELY: RefCell<Memo<&'static str>> = const { RefCell::new(Memo::new()) });
+        let mut bytes = [0; CAMPAIGN_BYTES_MAX];
+        let mut at = 0;
+        let category = self.site.map_or(0xFE, |site| site.category as u8);
+        // 0xFF is in no text: one is not taken for the end of another, and no source is not an empty one.
+        let texts: [&[u8]; 6] = [
+            &[category, u8::from(self.source.is_some())],
+            self.source.unwrap_or_default().as_bytes(),
+            &[0xFF],
+            self.medium.as_bytes(),
+            &[0xFF],
+            self.name.as_bytes(),
+        ];
+        for text in texts {
+            let Some(place) = bytes.get_mut(at..at + text.len()) else { return self.channel() };
+            place.copy_from_slice(text);
+            at += text.len();
+        }
+        LATELY.with_borrow_mut(|lately| lately.get_or(key(&bytes[..at]), || self.channel()))
+    }
+
+    fn channel(&self) -> &'static str {
+        let site = self.source.map_or(self.site, sites::site_of_source);
+        // Whoever names no source is no newsletter and no text message by it; a site's own name says what the site is.
+        let source = self.source.or(self.site.map(|site| site.name)).unwrap_or(NOT_SET);
+        channel(site, &lower(source), &lower(self.medium), &lower(self.name))
+    }
 }
 
 /// Whether `part` stands in a short `text`.

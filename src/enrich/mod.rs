@@ -8,6 +8,7 @@ pub mod bot;
 pub mod bucket;
 pub mod channel;
 mod crash;
+mod memo;
 mod row;
 
 use std::borrow::Cow;
@@ -16,8 +17,8 @@ pub use row::{EventRow, Pairs};
 
 use crate::deidentify::{Content, Measures, Parts, PseudonymousEvent};
 use agent::Agents;
-use channel::ChannelInput;
 use channel::spam::SpamDomains;
+use channel::{ChannelInput, Referrer, Text};
 
 /// Makes the storable row of an event.
 pub fn enrich<'a>(event: PseudonymousEvent<'a>, agents: &Agents, spam: &SpamDomains) -> EventRow<'a> {
@@ -27,10 +28,12 @@ pub fn enrich<'a>(event: PseudonymousEvent<'a>, agents: &Agents, spam: &SpamDoma
     let agent = agents.classify(agent.expose(), &hints).on(screen);
     let incoherent = agent.claims.contradict(&traits);
     // Spam comes from nowhere: its host is kept in no column.
-    if spam.contains(&content.referrer_host) {
+    let mut referrer = Referrer::of(&content.referrer_host);
+    if referrer.is_spam || spam.lists(&content.referrer_host) {
         content.referrer_host = Cow::Borrowed("");
+        referrer = Referrer::default();
     }
-    let (channel, source, medium) = attribution(&content);
+    let (channel, source, medium) = attribution(&content, referrer);
     let entry_source = if channel == "Direct" { Cow::Borrowed("direct") } else { source.clone() };
     let crash_fingerprint = crash::fingerprint(&crash::Crash {
         kind: &content.crash_kind,
@@ -110,17 +113,36 @@ pub fn enrich<'a>(event: PseudonymousEvent<'a>, agents: &Agents, spam: &SpamDoma
     }
 }
 
-fn attribution<'a>(content: &Content<'a>) -> (&'static str, Cow<'a, str>, Cow<'a, str>) {
-    let attribution = channel::attribute(&ChannelInput {
+/// Channel, source and medium, copied only where what they are taken from is not the beacon's own text.
+fn attribution<'a>(content: &Content<'a>, referrer: Referrer) -> (&'static str, Cow<'a, str>, Cow<'a, str>) {
+    let input = ChannelInput {
         referrer_host: Some(content.referrer_host.as_ref()).filter(|host| !host.is_empty()),
         utm_source: content.utm.source.as_deref(),
         utm_medium: content.utm.medium.as_deref(),
         utm_campaign: content.utm.campaign.as_deref(),
         click_id: content.click_id,
-    });
-    (
-        attribution.channel,
-        Cow::Owned(attribution.source.into_owned()),
-        Cow::Owned(attribution.medium.into_owned()),
-    )
+    };
+    let attribution = channel::attribute_known(&input, referrer.site);
+    let source = match attribution.source {
+        Text::Known(name) => Cow::Borrowed(name),
+        Text::Given(text) => within(text, content.utm.source.as_ref().unwrap_or(&content.referrer_host)),
+    };
+    let medium = match (attribution.medium, &content.utm.medium) {
+        (Text::Given(text), Some(medium)) => within(text, medium),
+        (Text::Given(text), None) => Cow::Owned(text.to_owned()),
+        (Text::Known(name), _) => Cow::Borrowed(name),
+    };
+    (attribution.channel, source, medium)
+}
+
+/// `part`, which is a part of `whole`, for as long as that lives.
+fn within<'a>(part: &str, whole: &Cow<'a, str>) -> Cow<'a, str> {
+    let at = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+    match whole {
+        Cow::Borrowed(whole) => match whole.get(at..at.wrapping_add(part.len())) {
+            Some(same) => Cow::Borrowed(same),
+            None => Cow::Owned(part.to_owned()),
+        },
+        Cow::Owned(_) => Cow::Owned(part.to_owned()),
+    }
 }

@@ -236,6 +236,12 @@ pub const TABLES: &[Table] = &[
         kept: "for retention_days, as the rows",
     },
     Table {
+        name: "consentry.page_visitors",
+        holds: "who viewed which page in which quarter of an hour, made from the rows: page views, visible time and how far down; \
+                the same hashes as in visitor and visit",
+        kept: "for retention_days, as the rows",
+    },
+    Table {
         name: "consentry.rollup_visitors",
         holds: "how many visitors each group of each report had on each day, as a plain number",
         kept: "as long as the roll-ups",

@@ -11,7 +11,13 @@ use crate::event_columns;
 /// Changed with every change of `event_columns!` or of a kind's form.
 pub(super) const VERSION: u16 = 1;
 
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+#[inline]
+pub(super) fn put_varint(out: &mut Vec<u8>, value: u64) {
+    // Nearly all are this small.
+    if value < 0x80 { out.push(value as u8) } else { put_long_varint(out, value) }
+}
+
+fn put_long_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -19,9 +25,12 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+#[inline]
 pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
     put_varint(out, text.len() as u64);
-    out.extend_from_slice(text.as_bytes());
+    if !text.is_empty() {
+        out.extend_from_slice(text.as_bytes());
+    }
 }
 
 fn zigzag(value: i64) -> u64 {

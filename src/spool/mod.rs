@@ -20,6 +20,7 @@
 //! Invariant: a file is removed only by [`Spool::remove`], after the store has said OK. A subject's rows are taken out by
 //! [`Spool::change_subject`], which writes the segment anew.
 
+mod answers;
 mod codec;
 mod disk;
 #[cfg(test)]
@@ -177,6 +178,7 @@ struct Shared {
     /// Complete segments, oldest first.
     sealed: Mutex<VecDeque<Sealed>>,
     changed: Notify,
+    rewrites: AtomicU64,
     /// The disk did not take the last write.
     failing: AtomicBool,
     /// Set when the writer has ended, however it ended.
@@ -243,6 +245,7 @@ impl Spool {
             bytes_max: settings.spool_bytes_max,
             sealed: Mutex::default(),
             changed: Notify::new(),
+            rewrites: AtomicU64::new(0),
             failing: AtomicBool::new(false),
             ended: watch::Sender::new(false),
         });
@@ -263,7 +266,8 @@ impl Spool {
             shared.announce(sealed);
         }
         let (commands, inbox) = mpsc::sync_channel(QUEUE_REQUESTS_MAX);
-        let writer = writer::Writer::new(dir, settings, clock, seen, shared.clone(), telemetry);
+        let answers = answers::Answers::start(telemetry);
+        let writer = writer::Writer::new(dir, settings, clock, seen, shared.clone(), answers);
         let end = AtTheEnd(shared.clone());
         std::thread::Builder::new().name("spool".into()).spawn(move || {
             let _end = end;
@@ -337,6 +341,16 @@ impl Spool {
     /// The oldest complete segment.
     pub fn oldest(&self) -> Option<Sealed> {
         self.shared.sealed.lock().unwrap_or_else(PoisonError::into_inner).front().cloned()
+    }
+
+    /// The one after the oldest.
+    pub fn second(&self) -> Option<Sealed> {
+        self.shared.sealed.lock().unwrap_or_else(PoisonError::into_inner).get(1).cloned()
+    }
+
+    /// How often [`Spool::change_subject`] has begun: what was read of a segment before is not what is in it now.
+    pub fn rewrites(&self) -> u64 {
+        self.shared.rewrites.load(Ordering::Acquire)
     }
 
     /// Removes a segment that the store has.

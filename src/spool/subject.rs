@@ -122,6 +122,7 @@ impl Spool {
         fixed: impl Fn(&str) -> bool,
     ) -> io::Result<Changed> {
         let mut all = Changed::default();
+        self.shared.rewrites.fetch_add(1, Ordering::AcqRel);
         let segments = self.sealed();
         // An earlier try may have got as far as the rename of a segment and no further: then there is nothing to
         // change any more, and it would still not be durable.

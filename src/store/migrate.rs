@@ -19,6 +19,7 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (10, "rollups", include_str!("../../schema/0010_rollups.sql")),
     (11, "report", include_str!("../../schema/0011_report.sql")),
     (12, "report_visits", include_str!("../../schema/0012_report_visits.sql")),
+    (13, "statistics", include_str!("../../schema/0013_statistics.sql")),
 ];
 
 /// Roles on a ClickHouse that is not ours; the embedded engine has them from its users file.

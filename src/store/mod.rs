@@ -8,6 +8,7 @@ mod columns;
 pub mod engine;
 mod leak;
 mod migrate;
+mod prepare;
 mod quarantine;
 mod receipts;
 mod retention;
@@ -29,7 +30,7 @@ pub use retention::{Retained, STATE_DAYS, agrees_on_time, retain};
 pub use ship::Shipper;
 pub use sql::{SqlError, Target, query};
 pub use verdict::{Brief, Verdict, brief};
-pub use visits::settle_visits;
+pub use visits::{freshen_visits, settle_visits};
 
 use crate::config::Secret;
 use engine::{Access, Engine};
@@ -98,9 +99,20 @@ pub enum Source {
 pub enum Role {
     /// Inserts into `consentry`, reads nothing.
     Ingest,
+    /// Reads what the statistics API is made from, within limits of time, memory and rows.
+    Statistics,
     /// Does anything.
     Admin,
 }
+
+/// The limits of [`Role::Statistics`] on a ClickHouse that is not ours; the embedded engine has the same in its users file.
+const STATISTICS_LIMITS: [(&str, &str); 5] = [
+    ("readonly", "1"),
+    ("max_execution_time", "30"),
+    ("max_memory_usage", "2000000000"),
+    ("max_rows_to_read", "400000000"),
+    ("max_result_rows", "1000000"),
+];
 
 impl Source {
     /// A client that may insert and nothing else; `None` while the engine is not up.
@@ -113,8 +125,18 @@ impl Source {
         self.client(Role::Admin)
     }
 
+    /// A client that may read what statistics are made from, within limits; `None` while the engine is not up.
+    pub fn statistics(&self) -> Option<Client> {
+        self.client(Role::Statistics)
+    }
+
     fn client(&self, role: Role) -> Option<Client> {
         match self {
+            Self::External(external) if role == Role::Statistics => Some(
+                STATISTICS_LIMITS
+                    .iter()
+                    .fold(external.client(), |client, &(name, value)| client.with_setting(name, value)),
+            ),
             Self::External(external) => Some(external.client()),
             Self::Embedded(engine) => engine.access().map(|access| embedded_client(&access, role)),
         }
@@ -142,6 +164,7 @@ pub async fn recent_ids(admin: &Client, since_ms: i64, ids_max: usize) -> Result
 pub fn embedded_client(access: &Access, role: Role) -> Client {
     let credentials = match role {
         Role::Ingest => &access.ingest,
+        Role::Statistics => &access.statistics,
         Role::Admin => &access.admin,
     };
     Client::default()

@@ -19,6 +19,10 @@ pub struct View {
 pub const ROLLUPS: [&str; 8] =
     ["pages", "sources", "devices", "places", "event_names", "points", "vitals", "crashes"];
 
+/// What is made from rows by a materialized view and is kept as long as they, hashes included: the table and its column of
+/// time. An erasure builds its days anew as those of the roll-ups.
+pub const EXCERPTS: [(&str, &str); 1] = [("page_visitors", "slot")];
+
 const fn view(name: &'static str, rollup: &'static str, dims: &'static str) -> View {
     View { name, rollup, dims }
 }

@@ -1,7 +1,8 @@
 //! The shipper: takes the oldest complete segment, inserts it, and only then lets the spool remove it.
 //!
 //! One segment is one insert with the segment's id as its deduplication token, so an insert that was sent again,
-//! because its answer was lost or either side died, is not counted again, nor in the roll-ups.
+//! because its answer was lost or either side died, is not counted again, nor in the roll-ups. While the store is busy
+//! with one segment the next is prepared (`prepare`).
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,14 +14,15 @@ use clickhouse::Client;
 use clickhouse::native::Block;
 use tokio::sync::{Mutex, watch};
 
-use super::columns::{self, LedgerKey};
+use super::columns;
 use super::leak::{Leak, LeakAlarm};
+use super::prepare::{Books, Contents, Prepared};
 use super::quarantine::{Quarantine, Reason};
 use super::verdict::{Brief, Verdict, brief, judge};
 use super::{Source, State};
 use crate::failpoint;
 use crate::ledger::Outcome;
-use crate::spool::{self, Sealed, Spool, StoredRow};
+use crate::spool::{Sealed, Spool, StoredRow};
 use crate::telemetry::Telemetry;
 
 /// A server that takes longer than this to take a chunk is given up.
@@ -46,7 +48,7 @@ pub struct Shipper {
     spool: Spool,
     source: Source,
     quarantine: Quarantine,
-    alarm: LeakAlarm,
+    alarm: Arc<LeakAlarm>,
     aside: PathBuf,
     telemetry: Telemetry,
     state: watch::Sender<State>,
@@ -73,7 +75,7 @@ impl Shipper {
         state: watch::Sender<State>,
     ) -> Self {
         let quarantine = Quarantine::new(data_dir.join("quarantine"));
-        let alarm = LeakAlarm::new(leak_scan_rows_max);
+        let alarm = Arc::new(LeakAlarm::new(leak_scan_rows_max));
         let aside = data_dir.join("damaged");
         Self { spool, source, quarantine, alarm, aside, telemetry, state, gate: Arc::default() }
     }
@@ -91,12 +93,10 @@ impl Shipper {
             return;
         }
         let mut backoff = BACKOFF_MIN;
+        let mut ahead = None;
         loop {
             let sealed = self.spool.next_sealed().await;
-            let open = self.gate.lock().await;
-            let shipped = self.ship(&sealed).await;
-            drop(open);
-            match shipped {
+            match self.ship(sealed, &mut ahead).await {
                 Ok(()) => {
                     if backoff > BACKOFF_MIN {
                         tracing::info!(waiting = self.spool.segments(), "shipping again");
@@ -132,23 +132,42 @@ impl Shipper {
         if matches!(*self.state.borrow(), State::Starting(_)) {
             return;
         }
+        let mut ahead = None;
         while let Some(sealed) = self.spool.oldest() {
-            let _open = self.gate.lock().await;
-            if self.ship(&sealed).await.is_err() {
+            if self.ship(sealed, &mut ahead).await.is_err() {
                 tokio::time::sleep(BACKOFF_MIN).await;
             }
         }
     }
 
-    async fn ship(&self, sealed: &Sealed) -> Result<(), NotShipped> {
+    /// Ships one segment. `ahead`: the one that was prepared meanwhile; it is taken if it is this one.
+    async fn ship(&self, sealed: Sealed, ahead: &mut Option<Prepared>) -> Result<(), NotShipped> {
+        let _open = self.gate.lock().await;
+        // Listed anew: while the gate was closed it may have been written anew.
+        let Some(sealed) = self.spool.oldest().filter(|oldest| oldest.id == sealed.id) else { return Ok(()) };
         let client =
             self.source.ingest().ok_or_else(|| NotShipped::Store(Brief("the engine is not ready".into())))?;
-        let bytes = {
-            let sealed = sealed.clone();
-            tokio::task::spawn_blocking(move || sealed.load()).await.map_err(std::io::Error::other)
+        let rewrites = self.spool.rewrites();
+        let prepared = match ahead.take() {
+            Some(ahead) if ahead.sealed == sealed && ahead.rewrites == rewrites => ahead,
+            _ => {
+                let reading = Prepared::read(sealed, rewrites, self.alarm.clone());
+                reading.await.map_err(NotShipped::Disk)?
+            }
         };
-        let bytes = bytes.and_then(|loaded| loaded).map_err(NotShipped::Disk)?;
-        let contents = match spool::read(&bytes) {
+        let following = async {
+            let following = self.spool.second()?;
+            // Where it cannot be read that is said when it is its turn.
+            Prepared::read(following, rewrites, self.alarm.clone()).await.ok()
+        };
+        let (shipped, following) = tokio::join!(self.send(&client, &prepared), following);
+        *ahead = if shipped.is_ok() { following } else { Some(prepared) };
+        shipped
+    }
+
+    async fn send(&self, client: &Client, prepared: &Prepared) -> Result<(), NotShipped> {
+        let sealed = &prepared.sealed;
+        let contents = match &prepared.contents {
             Ok(contents) => contents,
             Err(reason) => {
                 let aside = self.spool.set_aside(sealed, &self.aside).map_err(NotShipped::Disk)?;
@@ -157,52 +176,33 @@ impl Shipper {
             }
         };
         let started = std::time::Instant::now();
-        let mut books = Books::default();
-        let (mut rows, mut minutes, mut damaged) = (Vec::new(), Vec::new(), u64::from(contents.damaged));
-        for record in &contents.records {
-            for line in &record.lines {
-                books.count(line.site, record.minute, line.outcome, line.reason, u64::from(line.count));
-            }
-            for bytes in &record.rows {
-                match StoredRow::decode(bytes) {
-                    Some(row) => {
-                        rows.push(row);
-                        minutes.push(record.minute);
-                    }
-                    None => damaged += 1,
-                }
-            }
-        }
-        let leaks = self.alarm.sample(&sealed.id, &rows);
-        let (leaking, rows, minutes) = apart(rows, minutes, leaks);
-        let insert =
-            Insert { client: &client, segment: &sealed.id, rows: &rows, quarantine: &self.quarantine };
         failpoint::reach("before_insert");
-        let refused = insert.all().await?;
+        let whole = contents.block.as_ref().filter(|_| !self.quarantine.is_split(&sealed.id));
+        let sent = match whole {
+            Some(block) => send(client, &columns::events_target(), &sealed.id, block).await.map(|()| true),
+            None => Ok(contents.rows == 0),
+        };
+        let (books, leaking, refused) = match sent {
+            Ok(true) => (contents.books_of_stored(), Vec::new(), 0),
+            Err(error) if judge(&error) == Verdict::TryAgain => {
+                return Err(NotShipped::Store(brief(&error)));
+            }
+            // Row by row, as far as need be.
+            Ok(false) | Err(_) => self.apart(client, prepared, contents).await?,
+        };
         failpoint::reach("inserted");
-        self.set_rows_aside(&sealed.id, &rows, &refused, &leaking)?;
-        if !refused.is_empty() || !leaking.is_empty() {
-            failpoint::reach("quarantined");
-        }
-        for (index, (row, &minute)) in rows.iter().zip(&minutes).enumerate() {
-            let outcome = if refused.contains_key(&index) { Outcome::Quarantined } else { Outcome::Stored };
-            books.count(row.site, minute, outcome.word(), "", 1);
-        }
-        for (row, minute, _) in &leaking {
-            books.count(row.site, *minute, Outcome::Quarantined.word(), "", 1);
-        }
         if !books.0.is_empty() {
             let block = columns::ledger(&books.0).map_err(encoding)?;
             let token = format!("{}-ledger", sealed.id);
             failpoint::reach("before_ledger");
-            send(&client, columns::LEDGER_TARGET, &token, &block)
+            send(client, columns::LEDGER_TARGET, &token, &block)
                 .await
                 .map_err(|error| NotShipped::Store(brief(&error)))?;
         }
         failpoint::reach("ledger_inserted");
-        if damaged > 0 {
+        if contents.damaged > 0 {
             let aside = self.spool.set_aside(sealed, &self.aside).map_err(NotShipped::Disk)?;
-            let path = aside.display();
+            let (damaged, path) = (contents.damaged, aside.display());
             tracing::error!(damaged, %path, "records of a segment were damaged on disk; it is kept aside");
         } else {
             self.spool.remove(sealed).map_err(NotShipped::Disk)?;
@@ -214,11 +214,40 @@ impl Shipper {
                 self.telemetry.settled(&key.site, &key.outcome, *count);
             }
         }
-        for (row, _, leaks) in &leaking {
-            leaks.iter().for_each(|leak| self.telemetry.leaked(row.site, leak.column, leak.kind));
+        for (site, leaks) in &leaking {
+            leaks.iter().for_each(|leak| self.telemetry.leaked(site, leak.column, leak.kind));
         }
-        self.telemetry.inserted((rows.len() - refused.len()) as u64, started.elapsed());
+        let stored = contents.rows - refused - leaking.len();
+        self.telemetry.inserted(stored as u64, started.elapsed());
         Ok(())
+    }
+
+    /// Inserts what can be, and keeps the other rows in the quarantine. Gives the books, the rows that raised the alarm by
+    /// their site, and how many rows ClickHouse would not take.
+    async fn apart(
+        &self,
+        client: &Client,
+        prepared: &Prepared,
+        contents: &Contents,
+    ) -> Result<(Books, Vec<(String, Vec<Leak>)>, usize), NotShipped> {
+        let segment = &prepared.sealed.id;
+        let (rows, minutes) = prepared.rows();
+        let (leaking, rows, minutes) = apart(rows, minutes, contents.leaks.clone());
+        let refused = Insert { client, segment, rows: &rows, quarantine: &self.quarantine }.all().await?;
+        self.set_rows_aside(segment, &rows, &refused, &leaking)?;
+        if !refused.is_empty() || !leaking.is_empty() {
+            failpoint::reach("quarantined");
+        }
+        let mut books = contents.books();
+        for (index, (row, &minute)) in rows.iter().zip(&minutes).enumerate() {
+            let outcome = if refused.contains_key(&index) { Outcome::Quarantined } else { Outcome::Stored };
+            books.count(row.site, minute, outcome, 1);
+        }
+        for (row, minute, _) in &leaking {
+            books.count(row.site, *minute, Outcome::Quarantined, 1);
+        }
+        let leaking = leaking.into_iter().map(|(row, _, leaks)| (row.site.to_owned(), leaks)).collect();
+        Ok((books, leaking, refused.len()))
     }
 
     /// Keeps what is not inserted in the quarantine, durably.
@@ -280,17 +309,6 @@ fn apart<'a>(
         }
     }
     (leaking, kept, kept_minutes)
-}
-
-/// A segment's lines of the ledger.
-#[derive(Default)]
-struct Books(BTreeMap<LedgerKey, u64>);
-
-impl Books {
-    fn count(&mut self, site: &str, minute: u32, outcome: &str, reason: &str, count: u64) {
-        let (site, outcome, reason) = (site.to_owned(), outcome.to_owned(), reason.to_owned());
-        *self.0.entry(LedgerKey { site, minute, outcome, reason }).or_default() += count;
-    }
 }
 
 fn encoding(error: Box<dyn std::error::Error + Send + Sync>) -> NotShipped {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clickhouse::Client;
 
-use super::rollups::ROLLUPS;
+use super::rollups::{EXCERPTS, ROLLUPS};
 use super::verdict::{Brief, brief};
 
 /// The store may take this long over one step: a deletion rewrites the parts that hold the rows.
@@ -150,8 +150,8 @@ pub async fn rebuild_hours(admin: &Client, site: &str, hours: &[u32]) -> Result<
     let _alone = super::retention::ROLLUPS.lock().await;
     let days: Vec<u32> = days.into_iter().collect();
     for days in days.chunks(DAYS_MAX) {
-        for rollup in ROLLUPS {
-            rebuild_days(admin, site, rollup, days).await?;
+        for (table, time) in ROLLUPS.map(|rollup| (rollup, "hour")).into_iter().chain(EXCERPTS) {
+            rebuild_days(admin, site, (table, time), days).await?;
         }
         super::visits::rebuild_visits(admin, site, days).await?;
         let days = list(days);
@@ -167,7 +167,12 @@ fn list(days: &[u32]) -> String {
     days.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
 }
 
-async fn rebuild_days(admin: &Client, site: &str, rollup: &str, days: &[u32]) -> Result<(), Brief> {
+async fn rebuild_days(
+    admin: &Client,
+    site: &str,
+    (rollup, time): (&str, &str),
+    days: &[u32],
+) -> Result<(), Brief> {
     let days = list(days);
     let select = format!(
         "SELECT as_select, assumeNotNull((SELECT arrayStringConcat(groupArray(name), ', ') FROM system.columns \
@@ -176,7 +181,7 @@ async fn rebuild_days(admin: &Client, site: &str, rollup: &str, days: &[u32]) ->
     );
     let view = admin.query_raw(&select).fetch_one::<(String, String)>().await;
     let (view, columns) = view.map_err(|error| brief(&error))?;
-    let of_hours = format!("site = '{site}' AND toUInt32(toUInt16(toDate(hour, 'UTC'))) IN ({days})");
+    let of_hours = format!("site = '{site}' AND toUInt32(toUInt16(toDate({time}, 'UTC'))) IN ({days})");
     let delete = format!("ALTER TABLE consentry.{rollup} DELETE WHERE {of_hours}");
     execute(admin, &delete, &[("mutations_sync", "2")]).await?;
     // Not of the whole table: the days are in its order. Tables are filtered before the view's names are made.

@@ -2,260 +2,34 @@
 //!
 //! Signs are words that makers of devices and browsers put into the string; all are looked for in one pass.
 //! Where several classes show, the more particular one wins, in the order of [`Sign`]: a television that runs
-//! Android is a television. What shows no sign at all is judged by the operating system that the rules found.
+//! Android is a television. On Android the model's name says more than any other word (see `models`). What shows no
+//! sign at all is judged by the operating system that the rules found.
+
+mod models;
+mod signs;
 
 use aho_corasick::AhoCorasick;
 
 use super::Device;
+use signs::{At, SIGNS, Sign};
 
-/// What a sign speaks for, the more particular first.
-#[derive(Clone, Copy)]
-enum Sign {
-    /// Watches, speakers, cars: no class of their own.
-    Other,
-    Console,
-    Tv,
-    Tablet,
-    Mobile,
-    Desktop,
+/// The class that stands behind Puffin's version, "Puffin/9.4.1AP": a letter for the system, then P, T or D for telephone,
+/// tablet or desktop.
+fn puffin(ua: &str) -> Option<Device> {
+    let version = &ua[ua.find("Puffin/")? + "Puffin/".len()..];
+    let marks = version.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    match marks.split(' ').next().unwrap_or_default().as_bytes() {
+        [b'A' | b'F' | b'I' | b'L' | b'M' | b'W', b'P'] => Some(Device::Mobile),
+        [b'A' | b'F' | b'I' | b'L' | b'M' | b'W', b'T'] => Some(Device::Tablet),
+        [b'A' | b'F' | b'I' | b'L' | b'M' | b'W', b'D'] => Some(Device::Desktop),
+        _ => None,
+    }
 }
-
-/// Where in the text a sign counts.
-#[derive(Clone, Copy)]
-enum At {
-    /// Anywhere.
-    Any,
-    /// Not in the middle of a word.
-    Start,
-    /// As a word of its own.
-    Word,
-}
-
-/// Lower-case sign, class, place. Names of products and platforms, from their makers' own documentation.
-const SIGNS: &[(&str, Sign, At)] = &[
-    ("smartspeaker", Sign::Other, At::Any),
-    ("apple watch", Sign::Other, At::Any),
-    ("watchos", Sign::Other, At::Start),
-    ("watch os", Sign::Other, At::Start),
-    ("watch", Sign::Other, At::Word),
-    ("wear os", Sign::Other, At::Start),
-    ("sm-r", Sign::Other, At::Start),
-    ("qtcarbrowser", Sign::Other, At::Any),
-    ("tesla", Sign::Other, At::Word),
-    ("oculus", Sign::Other, At::Start),
-    ("quest", Sign::Other, At::Word),
-    ("pico", Sign::Other, At::Word),
-    ("picobrowser", Sign::Other, At::Start),
-    ("vr safari", Sign::Other, At::Any),
-    ("moto 360", Sign::Other, At::Start),
-    ("glass", Sign::Other, At::Word),
-    ("odroid", Sign::Other, At::Start),
-    ("sonos", Sign::Other, At::Start),
-    ("alexamediaplayer", Sign::Other, At::Start),
-    ("polestar", Sign::Other, At::Start),
-    ("portalgo", Sign::Other, At::Start),
-    ("aloha browser tv", Sign::Tv, At::Start),
-    ("kreatv", Sign::Tv, At::Start),
-    (", wired)", Sign::Tv, At::Any),
-    (",wired)", Sign::Tv, At::Any),
-    ("astro;", Sign::Tv, At::Start),
-    ("kstb", Sign::Tv, At::Start),
-    ("tdtv", Sign::Tv, At::Start),
-    ("tvblack", Sign::Tv, At::Any),
-    ("vizios", Sign::Tv, At::Any),
-    ("whaleos", Sign::Tv, At::Any),
-    ("gamepad", Sign::Console, At::Start),
-    ("retroid", Sign::Console, At::Start),
-    ("rg353", Sign::Console, At::Start),
-    ("arm; trident", Sign::Tablet, At::Any),
-    ("nt 6.2; arm", Sign::Tablet, At::Any),
-    ("nt 6.3; arm", Sign::Tablet, At::Any),
-    ("windows nt 6.2; arm", Sign::Tablet, At::Any),
-    ("playstation", Sign::Console, At::Any),
-    ("psp (", Sign::Console, At::Start),
-    ("xbox", Sign::Console, At::Start),
-    ("nintendo", Sign::Console, At::Start),
-    ("ouya", Sign::Console, At::Word),
-    ("shield portable", Sign::Console, At::Start),
-    ("steam deck", Sign::Console, At::Start),
-    ("dreamcast", Sign::Console, At::Start),
-    ("hbbtv", Sign::Tv, At::Any),
-    ("ce-html", Sign::Tv, At::Any),
-    ("smarttv", Sign::Tv, At::Any),
-    ("smart-tv", Sign::Tv, At::Any),
-    ("smart_tv", Sign::Tv, At::Any),
-    ("googletv", Sign::Tv, At::Any),
-    ("appletv", Sign::Tv, At::Any),
-    ("androidtv", Sign::Tv, At::Any),
-    ("philipstv", Sign::Tv, At::Any),
-    ("webtv", Sign::Tv, At::Any),
-    ("nettv", Sign::Tv, At::Any),
-    ("iptv", Sign::Tv, At::Any),
-    ("tvbox", Sign::Tv, At::Any),
-    ("tvos", Sign::Tv, At::Start),
-    ("mitv", Sign::Tv, At::Start),
-    ("mibox", Sign::Tv, At::Start),
-    ("dtv", Sign::Tv, At::Word),
-    ("stv", Sign::Tv, At::Word),
-    ("atv", Sign::Tv, At::Word),
-    ("tv", Sign::Tv, At::Word),
-    ("_tv_", Sign::Tv, At::Any),
-    ("netcast", Sign::Tv, At::Any),
-    ("web0s", Sign::Tv, At::Any),
-    ("crkey", Sign::Tv, At::Any),
-    ("chromecast", Sign::Tv, At::Start),
-    ("roku", Sign::Tv, At::Start),
-    ("bravia", Sign::Tv, At::Any),
-    ("viera", Sign::Tv, At::Any),
-    ("aquosbrowser", Sign::Tv, At::Any),
-    ("brightsign", Sign::Tv, At::Start),
-    ("youview", Sign::Tv, At::Start),
-    ("freebox", Sign::Tv, At::Start),
-    ("espial", Sign::Tv, At::Start),
-    ("google fiber", Sign::Tv, At::Start),
-    ("set-top", Sign::Tv, At::Start),
-    ("stbapp", Sign::Tv, At::Start),
-    ("streaming box", Sign::Tv, At::Start),
-    ("vizio", Sign::Tv, At::Start),
-    ("aftb", Sign::Tv, At::Start),
-    ("aftm", Sign::Tv, At::Start),
-    ("afts", Sign::Tv, At::Start),
-    ("aftt", Sign::Tv, At::Start),
-    ("aftn", Sign::Tv, At::Start),
-    ("aftk", Sign::Tv, At::Start),
-    ("aftr", Sign::Tv, At::Start),
-    ("aftc", Sign::Tv, At::Start),
-    ("aftg", Sign::Tv, At::Start),
-    ("afth", Sign::Tv, At::Start),
-    ("aftl", Sign::Tv, At::Start),
-    ("aftp", Sign::Tv, At::Start),
-    ("afte", Sign::Tv, At::Start),
-    ("aftw", Sign::Tv, At::Start),
-    ("afta", Sign::Tv, At::Start),
-    ("aftj", Sign::Tv, At::Start),
-    ("ipad", Sign::Tablet, At::Any),
-    ("tablet", Sign::Tablet, At::Word),
-    ("kindle", Sign::Tablet, At::Start),
-    ("silk", Sign::Tablet, At::Start),
-    ("kfot", Sign::Tablet, At::Start),
-    ("kftt", Sign::Tablet, At::Start),
-    ("kfjw", Sign::Tablet, At::Start),
-    ("kfth", Sign::Tablet, At::Start),
-    ("kfap", Sign::Tablet, At::Start),
-    ("kfso", Sign::Tablet, At::Start),
-    ("kfma", Sign::Tablet, At::Start),
-    ("kfsu", Sign::Tablet, At::Start),
-    ("kftr", Sign::Tablet, At::Start),
-    ("kfon", Sign::Tablet, At::Start),
-    ("playbook", Sign::Tablet, At::Start),
-    ("touchpad", Sign::Tablet, At::Start),
-    ("xoom", Sign::Tablet, At::Start),
-    ("nexus 7", Sign::Tablet, At::Word),
-    ("nexus 9", Sign::Tablet, At::Word),
-    ("nexus 10", Sign::Tablet, At::Word),
-    ("pixel c", Sign::Tablet, At::Word),
-    ("sm-t", Sign::Tablet, At::Start),
-    ("sm-x", Sign::Tablet, At::Start),
-    ("sm-p", Sign::Tablet, At::Start),
-    ("gt-p", Sign::Tablet, At::Start),
-    ("galaxy tab", Sign::Tablet, At::Start),
-    ("tab", Sign::Tablet, At::Word),
-    ("pad", Sign::Tablet, At::Word),
-    ("mediapad", Sign::Tablet, At::Any),
-    ("matepad", Sign::Tablet, At::Any),
-    ("mipad", Sign::Tablet, At::Any),
-    ("mi pad", Sign::Tablet, At::Start),
-    ("miui pad", Sign::Tablet, At::Start),
-    ("ideatab", Sign::Tablet, At::Any),
-    ("ideapad a", Sign::Tablet, At::Start),
-    ("lenovo tb", Sign::Tablet, At::Start),
-    ("tb-x", Sign::Tablet, At::Start),
-    ("tb-j", Sign::Tablet, At::Start),
-    ("transformer", Sign::Tablet, At::Start),
-    ("iconia", Sign::Tablet, At::Start),
-    ("pocketbook", Sign::Tablet, At::Start),
-    ("ereader", Sign::Tablet, At::Any),
-    ("kobo", Sign::Tablet, At::Start),
-    ("nook", Sign::Tablet, At::Start),
-    ("-w09", Sign::Tablet, At::Any),
-    ("-w19", Sign::Tablet, At::Any),
-    ("mobile", Sign::Mobile, At::Any),
-    ("mobi", Sign::Mobile, At::Word),
-    ("phone", Sign::Mobile, At::Any),
-    ("ipod", Sign::Mobile, At::Any),
-    ("(iph", Sign::Mobile, At::Any),
-    ("pocket pc", Sign::Mobile, At::Any),
-    ("windows ce", Sign::Mobile, At::Any),
-    ("lumia", Sign::Mobile, At::Start),
-    ("blackberry", Sign::Mobile, At::Any),
-    ("bb10", Sign::Mobile, At::Start),
-    ("symbian", Sign::Mobile, At::Start),
-    ("symbos", Sign::Mobile, At::Start),
-    ("series60", Sign::Mobile, At::Start),
-    ("series40", Sign::Mobile, At::Start),
-    ("midp", Sign::Mobile, At::Start),
-    ("cldc", Sign::Mobile, At::Start),
-    ("j2me", Sign::Mobile, At::Start),
-    ("wap", Sign::Mobile, At::Word),
-    ("nokia", Sign::Mobile, At::Start),
-    ("sonyericsson", Sign::Mobile, At::Start),
-    ("opera mini", Sign::Mobile, At::Start),
-    ("ucweb", Sign::Mobile, At::Start),
-    ("up.browser", Sign::Mobile, At::Start),
-    ("obigo", Sign::Mobile, At::Start),
-    ("netfront", Sign::Mobile, At::Start),
-    ("polaris", Sign::Mobile, At::Start),
-    ("teleca", Sign::Mobile, At::Start),
-    ("semc-browser", Sign::Mobile, At::Start),
-    ("bada", Sign::Mobile, At::Word),
-    ("kaios", Sign::Mobile, At::Start),
-    ("meego", Sign::Mobile, At::Start),
-    ("palmsource", Sign::Mobile, At::Start),
-    ("palmos", Sign::Mobile, At::Start),
-    ("brew", Sign::Mobile, At::Word),
-    ("docomo", Sign::Mobile, At::Start),
-    ("kddi", Sign::Mobile, At::Start),
-    ("softbank", Sign::Mobile, At::Start),
-    ("fennec", Sign::Mobile, At::Start),
-    ("sm-a", Sign::Mobile, At::Start),
-    ("sm-f", Sign::Mobile, At::Start),
-    ("sm-g", Sign::Mobile, At::Start),
-    ("sm-j", Sign::Mobile, At::Start),
-    ("sm-m", Sign::Mobile, At::Start),
-    ("sm-n", Sign::Mobile, At::Start),
-    ("sm-s", Sign::Mobile, At::Start),
-    ("gt-i", Sign::Mobile, At::Start),
-    ("gt-s", Sign::Mobile, At::Start),
-    ("cros", Sign::Desktop, At::Word),
-    ("windows", Sign::Desktop, At::Start),
-    ("win10", Sign::Desktop, At::Start),
-    ("win32", Sign::Desktop, At::Start),
-    ("win64", Sign::Desktop, At::Start),
-    ("macintosh", Sign::Desktop, At::Start),
-    ("macos", Sign::Desktop, At::Start),
-    ("mac_powerpc", Sign::Desktop, At::Start),
-    ("macbook", Sign::Desktop, At::Start),
-    ("imac", Sign::Desktop, At::Start),
-    ("apple/mac", Sign::Desktop, At::Start),
-    ("mac os/", Sign::Desktop, At::Start),
-    ("osx", Sign::Desktop, At::Word),
-    ("darwin/", Sign::Desktop, At::Start),
-    ("apple-darwin", Sign::Desktop, At::Any),
-    ("x11", Sign::Desktop, At::Word),
-    ("freebsd", Sign::Desktop, At::Any),
-    ("openbsd", Sign::Desktop, At::Any),
-    ("netbsd", Sign::Desktop, At::Any),
-    ("sunos", Sign::Desktop, At::Start),
-    ("beos", Sign::Desktop, At::Word),
-    ("haiku", Sign::Desktop, At::Start),
-    ("os/2", Sign::Desktop, At::Start),
-    ("amigaos", Sign::Desktop, At::Start),
-    ("cygwin", Sign::Desktop, At::Start),
-];
 
 /// Finds the signs.
 pub(super) struct Signs {
     automaton: AhoCorasick,
+    models: models::Models,
 }
 
 impl Signs {
@@ -264,7 +38,7 @@ impl Signs {
             .ascii_case_insensitive(true)
             .kind(Some(aho_corasick::AhoCorasickKind::ContiguousNFA))
             .build(SIGNS.iter().map(|(sign, ..)| sign))?;
-        Ok(Self { automaton })
+        Ok(Self { automaton, models: models::Models::new() })
     }
 
     /// The class that `ua` shows; `os` is uap-core's operating system family, `family` its device family.
@@ -291,6 +65,14 @@ impl Signs {
         if has(Sign::Other) {
             return Device::Other;
         }
+        // Puffin fetches pages in its makers' computers, whose names it sends, and says behind its version what it runs on.
+        if let Some(class) = puffin(ua) {
+            return class;
+        }
+        let model = models::name_of(ua).and_then(|name| self.models.class(&ua[name]));
+        if let Some(class) = model.or_else(|| models::class_of_build(ua)) {
+            return class;
+        }
         if has(Sign::Console) {
             return Device::Console;
         }
@@ -303,6 +85,14 @@ impl Signs {
             .any(|sign| ua.contains(sign))
         {
             return Device::Desktop;
+        }
+        // A telephone that asks for the desktop's page, on processors that tablets have too.
+        if ua.contains("WPDesktop") {
+            return Device::Mobile;
+        }
+        // Internet Explorer says so on screens that can be touched; in its days these were tablets.
+        if os == "Windows" && ua.contains("Trident/") && ua.contains("; Touch") {
+            return Device::Tablet;
         }
         let is_computer = os == "Windows" && !ua.contains("; ARM;") || os == "Mac OS X";
         if has(Sign::Tablet) && !is_computer {

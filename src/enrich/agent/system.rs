@@ -1,12 +1,18 @@
 //! The operating system where uap-core's rules do not know it, know it by a part of its name, or where the number is
 //! frozen in every browser's User-Agent and no fact.
 
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+
 use super::UNKNOWN;
 
 /// What an operating system writes into a User-Agent by which uap-core does not find it, most particular first: where one
 /// of the texts is there, in any case, it is this system. Names are those of the systems' own documentation.
-const SIGNS: [(&[&str], &str); 25] = [
+const SIGNS: [(&[&str], &str); 32] = [
     (&["chromebook", "cros "], "Chrome OS"),
+    (&["plasma mobile"], "Linux"),
+    (&["antennapod", "podcastaddict", "podkicker", "beyondpod", "doggcatcher"], "Android"),
     (&["yunos", "aliyunos"], "Android"),
     (&["andr0id", "diordna", "android sdk", "android 1", "android_", "remixos"], "Android"),
     (
@@ -30,7 +36,7 @@ const SIGNS: [(&[&str], &str); 25] = [
     (&["kreatv", "google fiber", "youview", "linux mips", "sraf/"], "Linux"),
     (&["nokia808", "symbian", "symbos", "series60", "series40"], "Symbian OS"),
     (&["watchos", "apple watch"], "watchOS"),
-    (&["iphone", "ipad", "ipod", "(iph", "/ios", "(ios", " ios", "apple-ios"], "iOS"),
+    (&["iphone", "ipad", "ipod", "(iph", "/ios", "(ios", " ios", "-ios"], "iOS"),
     (
         &[
             "macos",
@@ -54,6 +60,11 @@ const SIGNS: [(&[&str], &str); 25] = [
         "Java ME",
     ),
     (&["brew"], "BREW"),
+    (&["(rex;", "rex os"], "REX OS"),
+    (&["amigaos", "amigavoyager"], "AmigaOS"),
+    (&["(os/2", "warp 4"], "OS/2"),
+    (&["nintendo 3ds", "nintendo ds", "new nintendo 3ds"], "Nintendo Portable"),
+    (&["nintendo"], "Nintendo"),
     (&["haiku", "beos"], "BeOS"),
     (&["openvms"], "OpenVMS"),
     (&["playstation portable", "playstation vita", "psp ("], "PlayStation Portable"),
@@ -64,20 +75,40 @@ const SIGNS: [(&[&str], &str); 25] = [
 /// Systems that uap-core names by a part of what they are: then a sign of a more particular one counts.
 const COARSE: [&str; 5] = [UNKNOWN, "", "Linux", "Windows", "Android"];
 
+/// What runs on televisions by its own name.
+const ON_TELEVISIONS: [&str; 8] =
+    ["Android", "Linux", "Tizen", "Web0S", "webOS", "Windows", "Fire OS", "Chromecast"];
+
+/// All signs in one pass, each with its place in [`SIGNS`]; `None` only if they cannot be compiled.
+static FINDER: LazyLock<Option<(AhoCorasick, Vec<usize>)>> = LazyLock::new(|| {
+    let all =
+        || SIGNS.iter().enumerate().flat_map(|(at, (signs, _))| signs.iter().map(move |sign| (at, sign)));
+    let automaton = AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .kind(Some(AhoCorasickKind::ContiguousNFA))
+        .build(all().map(|(_, sign)| sign));
+    Some((automaton.ok()?, all().map(|(at, _)| at).collect()))
+});
+
+/// The system of the first entry of [`SIGNS`] that shows in `ua`.
+fn known(ua: &str) -> Option<&'static str> {
+    let (automaton, places) = FINDER.as_ref()?;
+    let first = automaton.find_overlapping_iter(ua).map(|found| places[found.pattern().as_usize()]).min()?;
+    Some(SIGNS[first].1)
+}
+
 /// The system and its version: uap-core's, or what the signs say, without numbers that are frozen.
 pub(super) fn of<'a>(ua: &str, os: &'a str, version: &'a str) -> (std::borrow::Cow<'a, str>, &'a str) {
-    let known = || {
-        let small = ua.to_ascii_lowercase();
-        SIGNS.iter().find(|(signs, _)| signs.iter().any(|sign| small.contains(sign))).map(|(_, name)| *name)
-    };
+    // On televisions uap-core's rules take the maker's name for the system's.
+    let os = if ua.contains("HbbTV/") && !ON_TELEVISIONS.contains(&os) { UNKNOWN } else { os };
     if COARSE.contains(&os)
-        && let Some(found) = known()
+        && let Some(found) = known(ua)
     {
         // Of what uap-core knows, a sign may say it finer, and never that it is another family.
         let finer = match os {
             "Linux" => !matches!(found, "Linux" | "iOS" | "Mac OS X" | "Windows" | "watchOS"),
             "Windows" => matches!(found, "Windows Phone" | "webOS mobile"),
-            "Android" => found == "Chrome OS",
+            "Android" => matches!(found, "Chrome OS") || ua.contains("Plasma Mobile"),
             _ => true,
         };
         if finer {
@@ -104,5 +135,23 @@ fn is_frozen(ua: &str, os: &str, version: &str) -> bool {
         "Mac OS X" => version == "10" && (ua.contains("10_15") || ua.contains("10.15")),
         "Android" => version == "10" && ua.contains("Android 10; K)"),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_sign_counts_wherever_it_stands() {
+        assert!(FINDER.is_some());
+        for (ua, want) in [
+            ("Mozilla/5.0 (X11; CrOS x86_64)", Some("Chrome OS")),
+            ("Nintendo 3DS", Some("Nintendo Portable")),
+            ("Linux; Andr0id 9", Some("Android")),
+            ("nothing", None),
+        ] {
+            assert_eq!(known(ua), want, "{ua}");
+        }
     }
 }

@@ -139,8 +139,9 @@ impl Sites {
         sites
     }
 
-    fn of_domain(&self, host: &str) -> Option<Site> {
-        let Some(domain) = psl::domain(host.as_bytes()) else {
+    /// `domain`: the registrable domain of `host`, where it has one.
+    fn of_domain(&self, host: &str, domain: Option<psl::Domain<'_>>) -> Option<Site> {
+        let Some(domain) = domain else {
             return self.by_host.get(host).copied();
         };
         let suffix = domain.suffix();
@@ -304,7 +305,8 @@ fn names_a_search(label: &str) -> bool {
 /// The most specific entry wins. No more labels are given up than down to the registrable domain, so a known name in
 /// front of somebody else's domain is nothing.
 pub fn site_of_host(host: &str) -> Option<Site> {
-    SITES.of_domain(host.strip_suffix('.').unwrap_or(host))
+    let host = host.strip_suffix('.').unwrap_or(host);
+    SITES.of_domain(host, psl::domain(host.as_bytes()))
 }
 
 /// The site that a campaign means by `source`, in any case: a name, or a domain.

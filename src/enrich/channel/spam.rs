@@ -29,6 +29,14 @@ const FAMILIES: &[&str] = &[
 static FAMILY: LazyLock<AhoCorasick> =
     LazyLock::new(|| AhoCorasick::new(FAMILIES).expect("a few short words make an automaton"));
 
+/// Whether `host`, which is in lower case, has the name of one of the families.
+pub(super) fn is_of_family(host: &str) -> bool {
+    let Some(domain) = psl::domain(host.as_bytes()) else { return false };
+    let at_domain = host.len() - domain.as_bytes().len();
+    let name_bytes = domain.as_bytes().len() - domain.suffix().as_bytes().len();
+    host.get(at_domain..at_domain + name_bytes).is_some_and(|name| FAMILY.is_match(name))
+}
+
 /// The domains of a list, and the families.
 #[derive(Debug, Default)]
 pub struct SpamDomains {
@@ -65,17 +73,16 @@ impl SpamDomains {
 
     /// Whether `host`, which is in lower case, or a domain above it is spam.
     pub fn contains(&self, host: &str) -> bool {
-        let Some(domain) = psl::domain(host.as_bytes()) else { return false };
-        let at_domain = host.len() - domain.as_bytes().len();
-        let name_bytes = domain.as_bytes().len() - domain.suffix().as_bytes().len();
-        if let Some(name) = host.get(at_domain..at_domain + name_bytes)
-            && FAMILY.is_match(name)
-        {
-            return true;
-        }
+        is_of_family(host) || self.lists(host)
+    }
+
+    /// Whether `host` or a domain above it is on the list.
+    pub(in crate::enrich) fn lists(&self, host: &str) -> bool {
         if self.listed.is_empty() {
             return false;
         }
+        let Some(domain) = psl::domain(host.as_bytes()) else { return false };
+        let at_domain = host.len() - domain.as_bytes().len();
         let mut rest = host;
         loop {
             if self.listed.contains(rest) {

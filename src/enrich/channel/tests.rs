@@ -184,7 +184,7 @@ fn what_a_campaign_leaves_out() {
     assert_eq!((only_medium.channel, &*only_medium.source), ("Paid Search", "bing"));
     let only_campaign = attribute(&ChannelInput { utm_campaign: Some("spring"), ..ChannelInput::default() });
     assert_eq!((only_campaign.channel, &*only_campaign.source), ("Unassigned", "(not set)"));
-    assert_eq!(only_campaign.medium, "(not set)");
+    assert_eq!(&*only_campaign.medium, "(not set)");
 }
 
 proptest! {
@@ -209,5 +209,27 @@ proptest! {
         if site_of_host(&rest).is_none() {
             prop_assert!(site_of_host(&host).is_none_or(|site| site.name.is_empty()));
         }
+    }
+}
+
+#[test]
+fn a_referrer_without_a_campaign_is_what_the_general_rules_say() {
+    use Category::*;
+    let categories =
+        [Search, SearchAdvertising, Social, Video, Shopping, Ai, Email, Advertising, Affiliate, Plain];
+    for site in categories.map(|category| Some(Site { name: "name", category })).into_iter().chain([None]) {
+        let medium = site.map_or("referral", |site| site.category.medium());
+        assert_eq!(channel_of_referrer(site), channel(site, "example.com", medium, ""), "{site:?}");
+    }
+}
+
+#[test]
+fn a_campaign_that_came_before_gets_the_same_channel_and_no_other_gets_it() {
+    for _ in 0..2 {
+        assert_eq!(campaign("a", "email", "").channel, "Email");
+        assert_eq!(campaign("a", "", "email").channel, "Unassigned");
+        assert_eq!(campaign("google", "cpc", "shoes").channel, "Paid Search");
+        assert_eq!(campaign("google", "cpc", &"shoes ".repeat(100)).channel, "Paid Search");
+        assert_eq!(campaign("facebook", "cpc", "shoes").channel, "Paid Social");
     }
 }

@@ -76,13 +76,19 @@ pub(super) struct Users {
     pub(super) admin: Credentials,
     pub(super) ingest: Credentials,
     pub(super) analyst: Credentials,
+    pub(super) statistics: Credentials,
 }
 
 impl Users {
-    /// The three users with new passwords.
+    /// The users with new passwords.
     pub(super) fn random() -> Result<Self, EngineError> {
         let random = Credentials::random;
-        Ok(Self { admin: random("admin")?, ingest: random("ingest")?, analyst: random("analyst")? })
+        Ok(Self {
+            admin: random("admin")?,
+            ingest: random("ingest")?,
+            analyst: random("analyst")?,
+            statistics: random("statistics")?,
+        })
     }
 }
 
@@ -101,6 +107,8 @@ pub struct Access {
     pub ingest: Credentials,
     /// May read `report` and nothing else.
     pub analyst: Credentials,
+    /// May read what the statistics API is made from, within limits.
+    pub statistics: Credentials,
 }
 
 impl Access {
@@ -137,6 +145,7 @@ struct Record {
     admin: Login,
     ingest: Login,
     analyst: Login,
+    statistics: Login,
 }
 
 /// Writes `access.json` for other processes of the same owner.
@@ -148,6 +157,7 @@ pub(super) fn write(dir: &Path, access: &Access) -> Result<(), EngineError> {
         admin: (&access.admin).into(),
         ingest: (&access.ingest).into(),
         analyst: (&access.analyst).into(),
+        statistics: (&access.statistics).into(),
     };
     let path = dir.join(FILE);
     let text =
@@ -178,6 +188,7 @@ pub fn read_access(dir: &Path) -> Option<Access> {
         admin: record.admin.into(),
         ingest: record.ingest.into(),
         analyst: record.analyst.into(),
+        statistics: record.statistics.into(),
     })
 }
 
@@ -208,6 +219,7 @@ mod tests {
             admin: users.admin,
             ingest: users.ingest,
             analyst: users.analyst,
+            statistics: users.statistics,
         };
         write(dir.path(), &access).unwrap();
         assert_eq!(read_access(dir.path()), None);

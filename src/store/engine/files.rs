@@ -107,12 +107,33 @@ const PROFILES_XML: &str = "    <profiles>
             <max_result_rows>1000000</max_result_rows>
             <max_concurrent_queries_for_user>8</max_concurrent_queries_for_user>
         </analyst>
+        <statistics>
+            <readonly>1</readonly>
+            <max_execution_time>30</max_execution_time>
+            <max_memory_usage>2000000000</max_memory_usage>
+            <max_rows_to_read>400000000</max_rows_to_read>
+            <max_result_rows>1000000</max_result_rows>
+            <max_concurrent_queries_for_user>16</max_concurrent_queries_for_user>
+        </statistics>
     </profiles>
     <quotas>
         <default/>
         <session><interval><duration>2147483647</duration><queries>3</queries></interval></session>
     </quotas>
 ";
+
+/// What the statistics API reads: of the rows the columns that it counts by, none of text that a visitor may have written.
+const STATISTICS_GRANTS: [&str; 8] = [
+    "(site, day, type, ts, visitor, visit, no_share, bot, host, path, name, point, device, browser, browser_major, os, os_major, screen, \
+     country, language, ttfb_ms, fcp_ms, lcp_ms, inp_ms, cls, dom_ms, load_ms, crash_fingerprint) ON consentry.events",
+    " ON consentry.visits_settled",
+    " ON consentry.visits_late",
+    " ON consentry.visits_now",
+    " ON consentry.page_visitors",
+    " ON consentry.ledger",
+    " ON consentry.crashes",
+    " ON consentry.pages",
+];
 
 /// What the engine's own session runs: two statements that open the ports, one that lasts for ever.
 pub(super) const SESSION_SQL: &str = "SYSTEM START LISTEN HTTP; SYSTEM START LISTEN TCP; \
@@ -162,6 +183,13 @@ fn users_xml(users: &Users) -> String {
         "default",
         "default",
         &grants(&["INSERT ON consentry.*"]),
+    );
+    user(
+        &users.statistics.user,
+        &login(&users.statistics),
+        "statistics",
+        "default",
+        &grants(&STATISTICS_GRANTS.map(|grant| format!("SELECT{grant}")).each_ref().map(String::as_str)),
     );
     user(&users.analyst.user, &login(&users.analyst), "analyst", "default", &grants(&["SELECT ON report.*"]));
     text + "    </users>\n</clickhouse>\n"

@@ -255,6 +255,7 @@ impl Supervisor {
             admin: users.admin,
             ingest: users.ingest,
             analyst: users.analyst,
+            statistics: users.statistics,
         };
         if let Err(error) = access::write(&self.dir, &access) {
             tracing::warn!(%error, "other commands will not find the embedded engine");
@@ -305,7 +306,7 @@ impl Supervisor {
         if !one.is_ok_and(|answer| answer.status == 200 && answer.body == "1\n") {
             return Ok(false);
         }
-        for user in [&self.users.analyst, &self.users.ingest] {
+        for user in [&self.users.analyst, &self.users.statistics, &self.users.ingest] {
             let sql = format!("SELECT toTypeName(file('{CONFIG}'))");
             match http::query(port, ASK_TIMEOUT, user, &sql) {
                 Ok(answer) if answer.body == FILE_SWITCHED_OFF || answer.error == Some(ACCESS_DENIED) => {}
