@@ -13,6 +13,9 @@ use crate::verdict::Stored;
 
 /// The spool has to be empty within this time after a load.
 const SETTLE_MAX: Duration = Duration::from_secs(180);
+/// How far a clock jumps, in seconds, and how long it takes until the collector has seen it.
+const CLOCK_JUMP_S: i64 = 3_600;
+const CLOCK_LOOK: Duration = Duration::from_secs(1);
 /// Size of the disk that is filled up.
 const SMALL_DISK_BYTES: u64 = 192 << 20;
 
@@ -75,7 +78,7 @@ impl Bench {
         extra.extend(["--clickhouse-url".to_owned(), access.url(proxy.address)]);
         let owned = binary.to_owned();
         let collector =
-            tokio::task::spawn_blocking(move || Collector::start(&owned, &of_collector, &extra, &[]));
+            tokio::task::spawn_blocking(move || Collector::start_with_clock(&owned, &of_collector, &extra));
         let collector = collector.await.map_err(|error| error.to_string())??;
         Ok(Self {
             collector: Arc::new(Mutex::new(collector)),
@@ -93,6 +96,9 @@ impl Bench {
     /// Whether a kind of fault can be made here; else why not.
     pub fn can(&self, kind: FaultKind) -> Result<(), &'static str> {
         match kind {
+            FaultKind::ClockJump if !locked(&self.collector).has_clock() => {
+                Err("libfaketime is not installed")
+            }
             FaultKind::DiskFull if self.dir.mounted.is_none() => {
                 Err("a small disk is a tmpfs, which only root may mount")
             }
@@ -160,6 +166,13 @@ impl Bench {
             }
             FaultKind::DiskFull => self.fill_disk(lasts),
             FaultKind::TornTail => self.kill_collector(tear),
+            FaultKind::ClockJump => {
+                // Which way it goes comes with how long: both are drawn by the same seed.
+                let ahead = if fault.seconds.to_bits() & 1 == 0 { CLOCK_JUMP_S } else { -CLOCK_JUMP_S };
+                locked(&self.collector).set_clock_s(ahead)?;
+                std::thread::sleep(lasts + CLOCK_LOOK);
+                locked(&self.collector).set_clock_s(0)
+            }
         }
     }
 

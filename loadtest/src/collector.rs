@@ -58,6 +58,9 @@ pub fn memory_bytes(pid: u32, line: &str) -> u64 {
     found.and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
+/// Stands between a program and its clock; Debian's package `libfaketime`.
+const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+
 /// A port that was free a moment ago.
 pub fn free_port() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
@@ -71,6 +74,8 @@ pub struct Collector {
     dir: PathBuf,
     extra: Vec<String>,
     cores: Vec<usize>,
+    /// Says how far its clock is off, where that can be changed.
+    clock: Option<PathBuf>,
     child: Option<Child>,
     /// Beacons.
     pub public: SocketAddr,
@@ -81,17 +86,44 @@ pub struct Collector {
 impl Collector {
     /// Starts `binary` on `dir`, with the same ports for as long as it lives. `cores`: where it is to run, empty: anywhere.
     pub fn start(binary: &Path, dir: &Path, extra: &[String], cores: &[usize]) -> Result<Self, String> {
-        let mut collector = Self {
+        let mut collector = Self::new(binary, dir, extra, cores);
+        collector.start_again()?;
+        Ok(collector)
+    }
+
+    /// The same with a clock that can jump, where libfaketime is installed.
+    pub fn start_with_clock(binary: &Path, dir: &Path, extra: &[String]) -> Result<Self, String> {
+        let mut collector = Self::new(binary, dir, extra, &[]);
+        if Path::new(FAKETIME).exists() {
+            collector.clock = Some(dir.join("clock"));
+            collector.set_clock_s(0)?;
+        }
+        collector.start_again()?;
+        Ok(collector)
+    }
+
+    fn new(binary: &Path, dir: &Path, extra: &[String], cores: &[usize]) -> Self {
+        Self {
             binary: binary.to_owned(),
             dir: dir.to_owned(),
             extra: extra.to_vec(),
             cores: cores.to_vec(),
+            clock: None,
             child: None,
             public: free_port(),
             admin: free_port(),
-        };
-        collector.start_again()?;
-        Ok(collector)
+        }
+    }
+
+    /// Whether its clock can be changed.
+    pub fn has_clock(&self) -> bool {
+        self.clock.is_some()
+    }
+
+    /// Sets its clock so many seconds ahead of the machine's; it looks once a second.
+    pub fn set_clock_s(&self, ahead: i64) -> Result<(), String> {
+        let Some(clock) = &self.clock else { return Ok(()) };
+        std::fs::write(clock, format!("{ahead:+}\n")).map_err(|error| error.to_string())
     }
 
     /// Where its data lies.
@@ -113,7 +145,15 @@ impl Collector {
         if !self.cores.is_empty() {
             pin(0, &self.cores)?;
         }
-        let child = Command::new(&self.binary)
+        let mut command = Command::new(&self.binary);
+        if let Some(clock) = &self.clock {
+            command
+                .env("LD_PRELOAD", FAKETIME)
+                .env("FAKETIME_TIMESTAMP_FILE", clock)
+                .env("FAKETIME_CACHE_DURATION", "1")
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
+        let child = command
             .args(["serve", "--listen", &self.public.to_string(), "--admin-listen", &self.admin.to_string()])
             .arg("--data-dir")
             .arg(self.data_dir())

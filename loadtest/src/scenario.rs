@@ -127,11 +127,13 @@ pub enum FaultKind {
     DiskFull,
     /// SIGKILL of the collector; one bit of a complete segment's copy flips, or its end is torn off, before the new start.
     TornTail,
+    /// The collector's clock is an hour ahead or behind for `seconds`.
+    ClockJump,
 }
 
 impl FaultKind {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::KillCollector,
         Self::KillEngine,
         Self::KillBoth,
@@ -143,6 +145,7 @@ impl FaultKind {
         Self::StoreLostKill,
         Self::DiskFull,
         Self::TornTail,
+        Self::ClockJump,
     ];
 
     /// As it is written in a scenario.
@@ -159,6 +162,7 @@ impl FaultKind {
             Self::StoreLostKill => "store_lost_kill",
             Self::DiskFull => "disk_full",
             Self::TornTail => "torn_tail",
+            Self::ClockJump => "clock_jump",
         }
     }
 }

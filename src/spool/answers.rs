@@ -15,17 +15,12 @@ pub(super) struct Waiting {
 
 /// Tells whole groups.
 pub(super) struct Answers {
-    telemetry: Telemetry,
+    pub(super) telemetry: Telemetry,
     /// At most as many groups as there are open requests. `None`: there is no runtime, as in some tests.
     to: Option<mpsc::UnboundedSender<Vec<Waiting>>>,
 }
 
 impl Answers {
-    /// Notes how long a group took to write and sync.
-    pub(super) fn synced(&self, took: std::time::Duration) {
-        self.telemetry.committed(took);
-    }
-
     /// Starts the task on the runtime that this is called on.
     pub(super) fn start(telemetry: Telemetry) -> Self {
         let to = Handle::try_current().ok().map(|runtime| {

@@ -251,7 +251,7 @@ impl Writer {
         }
         let begun = Instant::now();
         let written = self.write(&group.bytes, group.rows);
-        self.answers.synced(begun.elapsed());
+        self.answers.telemetry.committed(begun.elapsed());
         self.shared.failing.store(written.is_err(), Ordering::Relaxed);
         if let Err(error) = &written {
             tracing::error!(%error, rows = group.rows, "the spool cannot write; senders are told to retry");

@@ -88,7 +88,7 @@ pub fn init_logging() {
 
 #[cfg(test)]
 mod tests {
-    use tracing::callsite::Callsite;
+    use tracing::Callsite as _;
 
     use super::*;
 
