@@ -32,7 +32,10 @@ pub(super) async fn health(args: &HealthArgs) -> Result<(), Failure> {
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(Failure::of)?;
         let said = String::from_utf8_lossy(&body.to_bytes()).trim().to_owned();
         match status.is_success() {
-            true => Ok(println!("{said}")),
+            true => {
+                println!("{said}");
+                Ok(())
+            }
             false => Err(Failure::of(format!("the collector is not well ({status}): {said}"))),
         }
     };
