@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use crate::accept::LimitsFile;
 use crate::deidentify::network::read_bounded;
 use crate::deidentify::{Networks, SaltStore};
 use crate::enrich::channel::spam::{self, SpamDomains};
@@ -73,6 +74,9 @@ pub struct File {
     /// Most connections open at one time.
     pub connections_max: usize,
 
+    /// How much networks, sites and everybody may send, and how long a connection may do nothing.
+    pub limits: LimitsFile,
+
     /// A segment is sealed at this many rows.
     pub seal_rows_max: u32,
     /// A segment is sealed at this many bytes.
@@ -129,6 +133,7 @@ impl Default for File {
             body_timeout_ms: 10_000,
             header_timeout_ms: 10_000,
             connections_max: 10_000,
+            limits: LimitsFile::default(),
             seal_rows_max: 50_000,
             seal_bytes_max: 8 * 1024 * 1024,
             seal_after_ms: 1_000,
@@ -310,6 +315,7 @@ impl File {
                 return unsound(format!("{name} must be above 0"));
             }
         }
+        self.limits.check().map_err(ConfigError::Unsound)?;
         let written = if self.site.is_empty() { vec![SiteFile::demo()] } else { self.site.clone() };
         let sites = written.into_iter().map(Site::resolve).collect::<Result<Vec<_>, _>>()?;
         let unusable = |error: crate::deidentify::NetworksError| ConfigError::Unsound(error.to_string());

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +9,7 @@ use http::{Request, StatusCode};
 use hyper::body::Body;
 use serde::Serialize;
 
-use crate::accept::{self, Refusal, Submission};
+use crate::accept::{self, ClientAddress, Refusal, Submission};
 use crate::beacon::{self, RejectCode, Rejected};
 use crate::clock::{Clock, minute_of};
 use crate::consent;
@@ -81,13 +80,13 @@ impl Answer {
 
 impl Pipeline {
     /// Takes one request in. When this returns an answer, everything in it is durable.
-    pub async fn collect<B>(&self, request: Request<B>, peer: IpAddr) -> Result<Answer, Refusal>
+    pub async fn collect<B>(&self, request: Request<B>, client: ClientAddress) -> Result<Answer, Refusal>
     where
         B: Body<Data = Bytes> + Unpin,
     {
         // Asked before the body is read: a full spool costs the sender nothing but a header.
         self.spool.admit().map_err(refusal)?;
-        let submission = accept::receive(request, peer, self.clock.now_ms(), &self.limits).await?;
+        let submission = accept::receive(request, client, self.clock.now_ms(), &self.limits).await?;
         let (mut batch, rejected) = self.walk(&submission)?;
         // The body goes; the batch that was made of it stays charged until it is on the disk.
         let mut held = submission.into_reservation();
@@ -114,12 +113,18 @@ impl Pipeline {
         let mut batch = Batch::new(minute_of(submission.received_at_ms()));
         let mut rejected: Vec<(usize, RejectCode)> = Vec::new();
         let mut received = 0;
+        let mut charged = None;
         for (index, entry) in events.enumerate() {
             received += 1;
             let site = match &entry {
                 Ok(beacon) => Some(beacon.around().site),
                 Err(rejected) => rejected.site,
             };
+            // Once for a body of one site.
+            if let Some(site) = site.filter(|site| !charged.is_some_and(|last| Arc::ptr_eq(last, site))) {
+                self.limits.admit_to(&site.id)?;
+                charged = Some(site);
+            }
             let line = batch.tally().site(site);
             batch.tally().count(line, Outcome::Received);
             match self.row(entry, &keys) {

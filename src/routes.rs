@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::sync::watch;
 
-use crate::accept::Refusal;
+use crate::accept::{ClientAddress, Refusal};
 use crate::assets::Assets;
 use crate::beacon::GIF;
 use crate::config::Secret;
@@ -62,6 +62,14 @@ fn refuse(refusal: Refusal) -> Reply {
     if let Some(seconds) = refusal.retry_after_s() {
         reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if let Refusal::Limited(limited) = refusal {
+        for (name, value) in [("ratelimit-policy", limited.policy()), ("ratelimit", limited.state())] {
+            // Our own words and numbers always make a header.
+            if let Ok(value) = HeaderValue::try_from(value) {
+                reply.headers_mut().insert(HeaderName::from_static(name), value);
+            }
+        }
+    }
     if refusal == Refusal::BodySlow {
         // What is left of the body is not worth reading.
         reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -79,15 +87,22 @@ impl Routes {
     /// The public address.
     pub async fn public(&self, request: Request<Incoming>, peer: IpAddr) -> Result<Reply, Infallible> {
         let method = request.method().clone();
+        let limits = &self.pipeline.limits;
+        let client = limits.client_of(peer, request.headers());
+        let health = matches!(request.uri().path(), "/livez" | "/readyz");
+        // Before anything of the body is read. Who asks whether the collector lives is not turned away.
+        if let Err(refusal) = if health { Ok(()) } else { limits.admit(client) } {
+            return Ok(self.turn_away(request.headers(), refusal));
+        }
         let reply = match (request.uri().path(), &method) {
             ("/v1/events", &Method::POST) | ("/v1/pixel.gif", &Method::GET) => {
-                self.events(request, peer).await
+                self.events(request, client).await
             }
             ("/v1/events", &Method::OPTIONS) => self.preflight(request.headers(), request.uri().query()),
             (path, &Method::OPTIONS) if path.starts_with(SUBJECTS_PATH) => {
                 self.preflight(request.headers(), None)
             }
-            (path, _) if path.starts_with(SUBJECTS_PATH) => self.subjects(request, peer, false).await,
+            (path, _) if path.starts_with(SUBJECTS_PATH) => self.subjects(request, client, false).await,
             ("/v1/events", _) => not_allowed("POST, OPTIONS"),
             ("/v1/pixel.gif", _) => not_allowed("GET"),
             (GPC_PATH, &Method::GET | &Method::HEAD) if self.honours_gpc() => {
@@ -110,10 +125,18 @@ impl Routes {
         self.pipeline.sites.iter().any(|site| site.consent.gpc_json())
     }
 
-    async fn events(&self, request: Request<Incoming>, peer: IpAddr) -> Reply {
+    /// Refuses a request that a page may want to know the reason of.
+    fn turn_away(&self, headers: &HeaderMap, refusal: Refusal) -> Reply {
+        self.pipeline.telemetry.refused(refusal);
+        let mut reply = refuse(refusal);
+        reply.headers_mut().extend(self.cors(headers).unwrap_or_default());
+        reply
+    }
+
+    async fn events(&self, request: Request<Incoming>, client: ClientAddress) -> Reply {
         let pixel = *request.method() == Method::GET;
         let cors = self.cors(request.headers());
-        let mut reply = match self.pipeline.collect(request, peer).await {
+        let mut reply = match self.pipeline.collect(request, client).await {
             Ok(answer) if pixel && answer.status().is_success() => reply(StatusCode::OK, "image/gif", GIF),
             Ok(answer) => told(&answer),
             Err(refusal) => {
@@ -128,9 +151,9 @@ impl Routes {
     }
 
     /// What a subject asks for, with its own token.
-    async fn subjects(&self, request: Request<Incoming>, peer: IpAddr, admin: bool) -> Reply {
+    async fn subjects(&self, request: Request<Incoming>, client: ClientAddress, admin: bool) -> Reply {
         let cors = self.cors(request.headers());
-        let mut answer = match self.rights.clone().answer(request, peer, admin).await {
+        let mut answer = match self.rights.clone().answer(request, client, admin).await {
             Ok(Said { status, content_type, policy, body }) => {
                 let mut answer = reply(status, content_type, body);
                 answer.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -192,7 +215,10 @@ impl Routes {
         let credentials = allowing.any(|site| !site.allows_any_origin() || !site.consent.reads_cookies());
         let mut cors = HeaderMap::with_capacity(4);
         cors.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        cors.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
+        cors.insert(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("retry-after, ratelimit, ratelimit-policy"),
+        );
         cors.insert(header::VARY, HeaderValue::from_static("origin"));
         if credentials {
             cors.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
@@ -250,7 +276,10 @@ impl Routes {
                 reply(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", metrics)
             }
             ("/metrics", _) => not_allowed("GET, HEAD"),
-            (path, _) if path.starts_with(SUBJECTS_PATH) => self.subjects(request, peer, true).await,
+            (path, _) if path.starts_with(SUBJECTS_PATH) => {
+                let client = self.pipeline.limits.client_of(peer, request.headers());
+                self.subjects(request, client, true).await
+            }
             _ => refuse(Refusal::NotFound),
         }
     }

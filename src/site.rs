@@ -48,6 +48,8 @@ pub struct SiteFile {
     /// Whether a random token of the browser may link a subject's events, so that they can be exported and erased.
     #[serde(default)]
     pub subjects: bool,
+    /// Requests in a second that the site may go on getting; absent: as `[limits]` says for each site.
+    pub requests_per_s_max: Option<u32>,
     /// How consent is learnt.
     #[serde(default)]
     pub consent: RulesFile,
@@ -153,6 +155,7 @@ impl SiteFile {
             timezone: default_timezone(),
             k_anonymity: default_k_anonymity(),
             subjects: false,
+            requests_per_s_max: None,
             consent: RulesFile::default(),
         }
     }

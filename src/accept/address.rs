@@ -1,6 +1,7 @@
 //! Whom a request came from: the socket's other end, or what a trusted proxy says.
 
-use std::net::IpAddr;
+use std::net::{AddrParseError, IpAddr};
+use std::str::FromStr;
 
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
@@ -13,6 +14,14 @@ impl ClientAddress {
     /// The address itself, for the visitor hash.
     pub fn expose(self) -> IpAddr {
         self.0
+    }
+}
+
+impl FromStr for ClientAddress {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, AddrParseError> {
+        text.parse::<IpAddr>().map(|address| Self(address.to_canonical()))
     }
 }
 

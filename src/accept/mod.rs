@@ -4,6 +4,7 @@
 //! stranger wrote into a header.
 
 mod address;
+mod admit;
 mod body;
 mod budget;
 mod hints;
@@ -11,11 +12,14 @@ mod refusal;
 mod zstandard;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use http::{HeaderMap, Request, header};
 use hyper::body::Body;
 
 pub use address::{ClientAddress, Proxies};
+pub use admit::{Admission, Limited, LimitsFile, Network, NetworkKey, Scope};
 pub use budget::{Budget, Reservation};
 pub use hints::{ClientHints, HeaderTraits};
 pub use refusal::{Fault, Refusal};
@@ -36,33 +40,83 @@ pub enum Form {
     Pixel,
 }
 
-/// What every request is held to. One for the whole collector.
+/// What every request is held to. One for the whole collector; can be exchanged while it runs.
 #[derive(Debug)]
 pub struct Limits {
+    bounds: ArcSwap<Bounds>,
+    budget: Budget,
+    key: NetworkKey,
+}
+
+/// What may be exchanged: all at once, so that no request is held to half of each.
+#[derive(Debug)]
+struct Bounds {
     body_bytes_max: usize,
     body_decoded_bytes_max: usize,
     body_timeout_ms: u64,
-    budget: Budget,
     proxies: Proxies,
+    admission: Admission,
 }
 
-impl Limits {
-    /// Takes the limits from the configuration.
-    pub fn new(config: &File) -> Self {
+impl Bounds {
+    fn new(config: &File, key: NetworkKey) -> Self {
+        let sites = config.site.iter().map(|site| (site.id.as_str(), site.requests_per_s_max));
+        // Without any site there is `demo`.
+        let demo = config.site.is_empty().then_some(("demo", None));
         Self {
             body_bytes_max: config.body_bytes_max,
             body_decoded_bytes_max: config.body_decoded_bytes_max,
             body_timeout_ms: config.body_timeout_ms,
-            budget: Budget::new(config.bodies_in_flight_bytes_max),
             proxies: Proxies::new(&config.trusted_proxies, config.client_address_header.as_deref()),
+            admission: Admission::new(&config.limits, sites.chain(demo), key),
         }
     }
 }
 
 impl Limits {
+    /// Takes the limits from the configuration.
+    pub fn new(config: &File) -> Self {
+        let key = NetworkKey::random();
+        Self {
+            bounds: ArcSwap::from_pointee(Bounds::new(config, key.clone())),
+            budget: Budget::new(config.bodies_in_flight_bytes_max),
+            key,
+        }
+    }
+
+    /// Exchanges all limits but `bodies_in_flight_bytes_max`. Who has used how much is forgotten.
+    pub fn replace(&self, config: &File) {
+        self.bounds.store(Arc::new(Bounds::new(config, self.key.clone())));
+    }
+
     /// Largest body after decompression, and largest record that is made of one, in bytes.
     pub fn body_decoded_bytes_max(&self) -> usize {
-        self.body_decoded_bytes_max
+        self.bounds.load().body_decoded_bytes_max
+    }
+
+    /// Whom a request came from: `peer` is the socket's other end.
+    pub fn client_of(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
+        self.bounds.load().proxies.client_of(peer, headers)
+    }
+
+    /// Counts a request of a client. The error is the answer.
+    pub fn admit(&self, client: ClientAddress) -> Result<(), Refusal> {
+        self.bounds.load().admission.admit(client)
+    }
+
+    /// Counts a request to a site. The error is the answer.
+    pub fn admit_to(&self, site: &str) -> Result<(), Refusal> {
+        self.bounds.load().admission.admit_to(site)
+    }
+
+    /// Forgets networks that have been quiet; to be called now and then.
+    pub fn tidy(&self) {
+        self.bounds.load().admission.tidy();
+    }
+
+    /// What hashes networks, for who counts their connections.
+    pub fn network_key(&self) -> &NetworkKey {
+        &self.key
     }
 }
 
@@ -103,10 +157,10 @@ impl std::fmt::Debug for Submission {
 
 /// Reads a `POST /v1/events` or a `GET /v1/pixel.gif` whole.
 ///
-/// `peer` is the socket's other end and `received_at_ms` the collector's clock. The error is the answer.
+/// `client` is whom it came from and `received_at_ms` the collector's clock. The error is the answer.
 pub async fn receive<B>(
     request: Request<B>,
-    peer: IpAddr,
+    client: ClientAddress,
     received_at_ms: i64,
     limits: &Limits,
 ) -> Result<Submission, Refusal>
@@ -115,17 +169,17 @@ where
 {
     let (parts, stream) = request.into_parts();
     let mut held = limits.budget.hold();
+    let bounds = limits.bounds.load_full();
     let (form, body) = if parts.method == http::Method::GET {
         (Form::Pixel, Vec::new())
     } else {
         let form = form_of(&parts.headers)?;
         let coding = body::Coding::of(&parts.headers)?;
-        let timeout = std::time::Duration::from_millis(limits.body_timeout_ms);
-        let reading = body::read(stream, limits.body_bytes_max, &mut held);
+        let timeout = std::time::Duration::from_millis(bounds.body_timeout_ms);
+        let reading = body::read(stream, bounds.body_bytes_max, &mut held);
         let raw = tokio::time::timeout(timeout, reading).await.map_err(|_| Refusal::BodySlow)??;
-        (form, body::decode(raw, coding, limits.body_decoded_bytes_max, &mut held)?)
+        (form, body::decode(raw, coding, bounds.body_decoded_bytes_max, &mut held)?)
     };
-    let client = limits.proxies.client_of(peer, &parts.headers);
     Ok(Submission {
         form,
         body,
