@@ -7,14 +7,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
-use tokio::net::TcpListener;
 
 use crate::audit::{self, AuditError};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, File, Secret};
 use crate::deidentify;
 use crate::policy::{self, Policy};
-use crate::server;
+use crate::server::{self, Listen, Listener, Reload, Sockets, service_manager};
 use crate::store::engine::{self, Engine, Program};
 use crate::store::{self, External, Source, Target};
 use crate::telemetry;
@@ -78,9 +77,9 @@ struct ConfigArgs {
 struct ServeArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Where beacons are taken.
+    /// Where beacons are taken: 127.0.0.1:8080, or unix:/path.
     #[arg(long, value_name = "ADDR")]
-    listen: Option<SocketAddr>,
+    listen: Option<Listen>,
     /// Where metrics, statistics and health are served.
     #[arg(long, value_name = "ADDR")]
     admin_listen: Option<SocketAddr>,
@@ -104,7 +103,7 @@ struct AuditArgs {
 }
 
 impl ConfigArgs {
-    fn load(&self) -> Result<File, Failure> {
+    fn load(&self) -> Result<File, ConfigError> {
         let mut file = File::load(self.config.as_deref(), environment())?;
         if let Some(data_dir) = &self.data_dir {
             file.data_dir.clone_from(data_dir);
@@ -113,6 +112,16 @@ impl ConfigArgs {
             file.clickhouse_url = Some(Secret::new(url.clone()));
         }
         Ok(file)
+    }
+}
+
+impl ServeArgs {
+    /// Reads the configuration, with what the command line says on top.
+    fn resolve(&self) -> Result<Config, ConfigError> {
+        let mut file = self.config.load()?;
+        file.listen = self.listen.clone().unwrap_or(file.listen);
+        file.admin_listen = self.admin_listen.unwrap_or(file.admin_listen);
+        file.resolve()
     }
 }
 
@@ -194,8 +203,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn bind(address: SocketAddr, what: &str, flag: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
+async fn bind(address: &Listen, what: &str, flag: &str) -> Result<Listener, Failure> {
+    Listener::bind(address).await.map_err(|error| {
         Failure::of(match error.kind() {
             std::io::ErrorKind::AddrInUse => {
                 format!("{what}: {address} is in use by another program; end that one or give {flag} another address")
@@ -210,13 +219,19 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
     deidentify::forbid_core_dumps().map_err(|error| {
         Failure::of(format!("cannot switch off core dumps, which would hold keys: {error}"))
     })?;
-    let mut file = args.config.load()?;
-    file.listen = args.listen.unwrap_or(file.listen);
-    file.admin_listen = args.admin_listen.unwrap_or(file.admin_listen);
-    let config = file.resolve()?;
+    server::raise_open_files();
+    let (handed_public, handed_admin) = service_manager::sockets()
+        .map_err(|error| Failure::of(format!("a socket of the service manager cannot be used: {error}")))?;
+    let config = args.resolve()?;
     let external = external(&config)?;
-    let public = bind(config.file.listen, "beacons", "--listen").await?;
-    let admin = bind(config.file.admin_listen, "admin", "--admin-listen").await?;
+    let public = match handed_public {
+        Some(listener) => listener,
+        None => bind(&config.file.listen, "beacons", "--listen").await?,
+    };
+    let admin = match handed_admin {
+        Some(listener) => listener,
+        None => bind(&Listen::Tcp(config.file.admin_listen), "admin", "--admin-listen").await?,
+    };
     // Nothing is written before it is sure that everything is there.
     let program = match &external {
         Some(_) => None,
@@ -232,10 +247,22 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
         }
         (None, None) => return Err(Failure::of("no store")),
     };
-    let addresses = (public.local_addr().map_err(Failure::of)?, admin.local_addr().map_err(Failure::of)?);
+    let scheme = |tls: bool| if tls { "https" } else { "http" };
+    let tls = config.file.tls.as_ref();
+    let said = |listener: &Listener, tls| match listener.address() {
+        Ok(Listen::Tcp(address)) => Ok(format!("{}://{address}", scheme(tls))),
+        Ok(socket) => Ok(socket.to_string()),
+        Err(error) => Err(Failure::of(error)),
+    };
+    let addresses = (said(&public, tls.is_some())?, said(&admin, tls.is_some_and(|tls| tls.admin))?);
     let sites: Vec<String> = config.sites.iter().map(|site| site.id.clone()).collect();
-    let ran =
-        server::run(public, admin, config, Clock::system(), source, stop, || ready(addresses, &sites)).await;
+    let reload = Reload { asked: reload_signal()?, read: Box::new(move || args.resolve()) };
+    let sockets = Sockets { public, admin, reload: Some(reload) };
+    let ran = server::run_with(sockets, config, Clock::system(), source, stop, || {
+        ready(&addresses, &sites);
+        service_manager::ready();
+    })
+    .await;
     if let Some(engine) = engine {
         engine.stop().await;
     }
@@ -243,14 +270,14 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
 }
 
 /// The line that a newcomer waits for.
-fn ready((public, admin): (SocketAddr, SocketAddr), sites: &[String]) {
+fn ready((public, admin): &(String, String), sites: &[String]) {
     let site = sites.iter().find(|site| *site == "demo").or(sites.first()).map_or("demo", String::as_str);
-    println!("Consentry is ready. Beacons: http://{public}  Admin: http://{admin}");
+    println!("Consentry is ready. Beacons: {public}  Admin: {admin}");
     if site == "demo" {
-        println!("Look:  http://{public}/demo");
+        println!("Look:  {public}/demo");
     }
     println!(
-        "Try:   curl -s http://{public}/v1/events -H 'content-type: application/json' \
+        "Try:   curl -s {public}/v1/events -H 'content-type: application/json' \
          -d '{{\"site\":\"{site}\",\"type\":\"pageview\",\"url\":\"https://example.com/hello\",\"consent\":{{\"analytics\":true}}}}'"
     );
     // As it was called, so that the line works where it is not on PATH.
@@ -271,7 +298,9 @@ fn lock(data_dir: &Path) -> Result<std::fs::File, Failure> {
 }
 
 fn external(config: &Config) -> Result<Option<External>, Failure> {
-    config.file.clickhouse_url.as_ref().map(External::parse).transpose().map_err(Failure::Usage)
+    let ca_file = config.file.clickhouse_ca_file.as_deref();
+    let url = config.file.clickhouse_url.as_ref();
+    url.map(|url| External::open(url, ca_file)).transpose().map_err(Failure::Usage)
 }
 
 async fn find_engine() -> Result<Program, Failure> {
@@ -287,6 +316,20 @@ fn start_engine(program: Program, data_dir: &Path) -> Result<Engine, Failure> {
 
 fn engine_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("engine")
+}
+
+/// Something for each SIGHUP.
+fn reload_signal() -> Result<tokio::sync::mpsc::Receiver<()>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup()).map_err(Failure::of)?;
+    let (ask, asked) = tokio::sync::mpsc::channel(1);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            // One that waits already stands for this one too.
+            let _ = ask.try_send(());
+        }
+    });
+    Ok(asked)
 }
 
 /// Done at the first SIGTERM or SIGINT; the second ends the process at once.

@@ -14,10 +14,11 @@ use crate::accept::LimitsFile;
 use crate::deidentify::network::read_bounded;
 use crate::deidentify::{Networks, SaltStore};
 use crate::enrich::channel::spam::{self, SpamDomains};
+use crate::server::{Certificates, Listen, TlsFile};
 use crate::site::{Site, SiteFile, Sites};
 
 /// A value that is never printed.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
@@ -40,11 +41,11 @@ impl std::fmt::Debug for Secret {
 }
 
 /// The configuration as written. Unknown keys are errors.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct File {
-    /// Where beacons, the tracker and the pixel are served.
-    pub listen: SocketAddr,
+    /// Where beacons, the tracker and the pixel are served: `127.0.0.1:8080`, or `unix:/run/consentry.sock`.
+    pub listen: Listen,
     /// Where statistics, metrics and health are served. Loopback unless `admin_token` is set.
     pub admin_listen: SocketAddr,
     /// Spool, salts and the embedded engine live here.
@@ -56,8 +57,14 @@ pub struct File {
     pub clickhouse_url: Option<Secret>,
     /// Bearer token for the admin address.
     pub admin_token: Option<Secret>,
-    /// Networks whose `client_address_header` is believed.
+    /// The authority that vouches for an https `clickhouse_url`, in PEM; absent: those that the system trusts.
+    pub clickhouse_ca_file: Option<PathBuf>,
+    /// Encryption of the public address, and if wanted of the admin one.
+    pub tls: Option<TlsFile>,
+    /// Networks whose `client_address_header`, or PROXY header, is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether connections from trusted proxies begin with a PROXY header (version 2).
+    pub proxy_protocol: bool,
     /// Header that a trusted proxy puts the client's address in, e.g. `x-forwarded-for`.
     pub client_address_header: Option<String>,
 
@@ -119,13 +126,16 @@ pub struct File {
 impl Default for File {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            listen: Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 8080))),
             admin_listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
             data_dir: PathBuf::from("./data"),
             salt_store: SaltStore::default(),
             clickhouse_url: None,
             admin_token: None,
+            clickhouse_ca_file: None,
+            tls: None,
             trusted_proxies: Vec::new(),
+            proxy_protocol: false,
             client_address_header: None,
             body_bytes_max: 1024 * 1024,
             body_decoded_bytes_max: 4 * 1024 * 1024,
@@ -166,6 +176,8 @@ pub struct Config {
     pub networks: Arc<Networks>,
     /// The domains of referrer spam, likewise.
     pub spam: Arc<SpamDomains>,
+    /// The certificate and key of `[tls]`.
+    pub certificates: Option<Certificates>,
 }
 
 impl Config {
@@ -261,12 +273,23 @@ impl File {
                 self.admin_listen
             ));
         }
-        if self.listen == self.admin_listen && self.listen.port() != 0 {
+        if self.listen.tcp() == Some(self.admin_listen) && self.admin_listen.port() != 0 {
             return unsound("listen and admin_listen are the same address: give them different ports".into());
         }
-        if self.client_address_header.is_some() == self.trusted_proxies.is_empty() {
-            return unsound("client_address_header and trusted_proxies only work together: set both".into());
+        // Behind a Unix socket everybody is a proxy of ours.
+        let behind_proxies = !self.trusted_proxies.is_empty() || self.listen.tcp().is_none();
+        if behind_proxies != (self.client_address_header.is_some() || self.proxy_protocol) {
+            return unsound(
+                "trusted_proxies (or a Unix socket) and client_address_header (or proxy_protocol) only work together: set both"
+                    .into(),
+            );
         }
+        let certificates = match &self.tls {
+            Some(tls) => {
+                Some(Certificates::new(tls.load().map_err(|error| ConfigError::Unsound(error.to_string()))?))
+            }
+            None => None,
+        };
         let orders = [
             (
                 "body_bytes_max",
@@ -336,6 +359,7 @@ impl File {
             sites: Arc::new(Sites::new(sites)?),
             networks: Arc::new(networks.map_err(unusable)?),
             spam: Arc::new(spam),
+            certificates,
             file: self,
         })
     }

@@ -22,7 +22,7 @@
 //!
 //! [`pipeline`] is the walk in one function, [`ledger`] the books, [`policy`] the disclosure, [`audit`] the proof,
 //! [`server`] and [`routes`] the sockets, [`cli`] the commands, [`config`] and [`site`] what was configured,
-//! [`failpoint`] what tests of crashes need, [`telemetry`] logs and metrics, [`upkeep`] what time demands, [`clock`] time.
+//! [`failpoint`] what tests of crashes need, [`live`] what is exchanged while it runs, [`telemetry`] logs and metrics, [`upkeep`] what time demands, [`clock`] time.
 //!
 //! ## Invariants
 //! Invariant: no valid sign of consent to analytics means the event is dropped, and none of its bytes reaches a
@@ -61,6 +61,7 @@ pub mod clock;
 pub mod config;
 pub mod failpoint;
 pub mod ledger;
+pub mod live;
 pub mod pipeline;
 pub mod policy;
 pub mod routes;

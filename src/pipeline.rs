@@ -16,6 +16,7 @@ use crate::consent;
 use crate::deidentify::{self, Keys, Networks, Salts};
 use crate::enrich::{self, agent::Agents, channel::spam::SpamDomains};
 use crate::ledger::{BOT, Outcome, SUBJECT_WITHDRAWN};
+use crate::live::Live;
 use crate::site::{BotRule, Sites};
 use crate::spool::{Batch, Spool, SpoolError};
 use crate::telemetry::Telemetry;
@@ -24,7 +25,7 @@ use crate::withdraw::{Choice, Subjects};
 /// Everything that an event meets on its way.
 pub struct Pipeline {
     /// Where events may come from and go to.
-    pub sites: Arc<Sites>,
+    pub sites: Live<Sites>,
     /// What a request is held to.
     pub limits: accept::Limits,
     /// The keys of the day.
@@ -87,7 +88,8 @@ impl Pipeline {
         // Asked before the body is read: a full spool costs the sender nothing but a header.
         self.spool.admit().map_err(refusal)?;
         let submission = accept::receive(request, client, self.clock.now_ms(), &self.limits).await?;
-        let (mut batch, rejected) = self.walk(&submission)?;
+        let sites = self.sites.now();
+        let (mut batch, rejected) = self.walk(&submission, &sites)?;
         // The body goes; the batch that was made of it stays charged until it is on the disk.
         let mut held = submission.into_reservation();
         held.grow_to(batch.bytes())?;
@@ -104,8 +106,8 @@ impl Pipeline {
     }
 
     /// Beacon, gate, scrub, pseudonyms, row: each event ends in exactly one outcome.
-    fn walk(&self, submission: &Submission) -> Result<(Batch, Vec<RejectedEvent>), Refusal> {
-        let events = beacon::read(submission, &self.sites)?;
+    fn walk(&self, submission: &Submission, sites: &Sites) -> Result<(Batch, Vec<RejectedEvent>), Refusal> {
+        let events = beacon::read(submission, sites)?;
         let keys = self.salts.keys(submission.received_at_ms()).map_err(|error| {
             tracing::error!(%error, "the salt of the day cannot be kept; no event is taken without it");
             Refusal::SpoolFailed

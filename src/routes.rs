@@ -1,7 +1,5 @@
 //! What the public and the admin address answer. The public one has no path that reads data.
 
-use std::convert::Infallible;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,7 +9,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::sync::watch;
 
-use crate::accept::{ClientAddress, Refusal};
+use crate::accept::{ClientAddress, Peer, Refusal};
 use crate::assets::Assets;
 use crate::beacon::GIF;
 use crate::config::Secret;
@@ -85,16 +83,16 @@ fn not_allowed(allow: &'static str) -> Reply {
 
 impl Routes {
     /// The public address.
-    pub async fn public(&self, request: Request<Incoming>, peer: IpAddr) -> Result<Reply, Infallible> {
+    pub async fn public(&self, request: Request<Incoming>, peer: Peer) -> Reply {
         let method = request.method().clone();
         let limits = &self.pipeline.limits;
         let client = limits.client_of(peer, request.headers());
         let health = matches!(request.uri().path(), "/livez" | "/readyz");
         // Before anything of the body is read. Who asks whether the collector lives is not turned away.
         if let Err(refusal) = if health { Ok(()) } else { limits.admit(client) } {
-            return Ok(self.turn_away(request.headers(), refusal));
+            return self.turn_away(request.headers(), refusal);
         }
-        let reply = match (request.uri().path(), &method) {
+        match (request.uri().path(), &method) {
             ("/v1/events", &Method::POST) | ("/v1/pixel.gif", &Method::GET) => {
                 self.events(request, client).await
             }
@@ -116,13 +114,12 @@ impl Routes {
                 not_allowed("GET, HEAD")
             }
             _ => refuse(Refusal::NotFound),
-        };
-        Ok(reply)
+        }
     }
 
     /// Whether a site says so in its configuration; the gate honours the header in any case.
     fn honours_gpc(&self) -> bool {
-        self.pipeline.sites.iter().any(|site| site.consent.gpc_json())
+        self.pipeline.sites.now().iter().any(|site| site.consent.gpc_json())
     }
 
     /// Refuses a request that a page may want to know the reason of.
@@ -188,7 +185,7 @@ impl Routes {
         let known = named.is_none_or(|site| {
             let origin =
                 headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or_default();
-            self.pipeline.sites.by_id(&site).is_some_and(|site| site.allows_origin(origin))
+            self.pipeline.sites.now().by_id(&site).is_some_and(|site| site.allows_origin(origin))
         });
         let Some(cors) = self.cors(headers).filter(|_| known) else {
             return refuse(Refusal::OriginForbidden);
@@ -209,7 +206,8 @@ impl Routes {
     fn cors(&self, headers: &HeaderMap) -> Option<HeaderMap> {
         let origin = headers.get(header::ORIGIN)?;
         let text = origin.to_str().ok()?;
-        let mut allowing = self.pipeline.sites.iter().filter(|site| site.allows_origin(text)).peekable();
+        let sites = self.pipeline.sites.now();
+        let mut allowing = sites.iter().filter(|site| site.allows_origin(text)).peekable();
         allowing.peek()?;
         // A site that takes any origin must not tell any page what its visitors' cookies say.
         let credentials = allowing.any(|site| !site.allows_any_origin() || !site.consent.reads_cookies());
@@ -260,7 +258,7 @@ impl Routes {
     }
 
     /// The admin address.
-    pub async fn admin(&self, request: Request<Incoming>, peer: IpAddr) -> Reply {
+    pub async fn admin(&self, request: Request<Incoming>, peer: Peer) -> Reply {
         let path = request.uri().path();
         if let Some(health) = self.health(path, true) {
             return health;

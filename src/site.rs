@@ -10,7 +10,7 @@ use crate::consent::{Rules, RulesFile};
 use crate::deidentify::url::{InternalHosts, QueryAllowList};
 
 /// A `[[site]]` as written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SiteFile {
     /// Name of the site on the wire and in every table: letters, digits, `-`, `_`, `.`; at most 64.

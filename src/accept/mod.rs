@@ -7,20 +7,23 @@ mod address;
 mod admit;
 mod body;
 mod budget;
+mod connections;
 mod hints;
+pub mod proxy;
 mod refusal;
 mod zstandard;
 
-use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, Request, header};
 use hyper::body::Body;
 
-pub use address::{ClientAddress, Proxies};
+pub use address::{ClientAddress, Hop, Peer, Proxies};
 pub use admit::{Admission, Limited, LimitsFile, Network, NetworkKey, Scope};
 pub use budget::{Budget, Reservation};
+pub use connections::{Connected, Connections};
 pub use hints::{ClientHints, HeaderTraits};
 pub use refusal::{Fault, Refusal};
 
@@ -45,7 +48,21 @@ pub enum Form {
 pub struct Limits {
     bounds: ArcSwap<Bounds>,
     budget: Budget,
+    connections: Arc<Connections>,
     key: NetworkKey,
+}
+
+/// How long a connection may take over what.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// For all headers of a request, and for what comes before the first one.
+    pub header: Duration,
+    /// For nothing at all.
+    pub idle: Duration,
+    /// For taking nothing of an answer.
+    pub write: Duration,
+    /// For its whole life.
+    pub age: Duration,
 }
 
 /// What may be exchanged: all at once, so that no request is held to half of each.
@@ -54,6 +71,7 @@ struct Bounds {
     body_bytes_max: usize,
     body_decoded_bytes_max: usize,
     body_timeout_ms: u64,
+    pace: Pace,
     proxies: Proxies,
     admission: Admission,
 }
@@ -67,6 +85,12 @@ impl Bounds {
             body_bytes_max: config.body_bytes_max,
             body_decoded_bytes_max: config.body_decoded_bytes_max,
             body_timeout_ms: config.body_timeout_ms,
+            pace: Pace {
+                header: Duration::from_millis(config.header_timeout_ms),
+                idle: Duration::from_millis(config.limits.idle_timeout_ms),
+                write: Duration::from_millis(config.limits.write_timeout_ms),
+                age: Duration::from_secs(config.limits.connection_age_s_max),
+            },
             proxies: Proxies::new(&config.trusted_proxies, config.client_address_header.as_deref()),
             admission: Admission::new(&config.limits, sites.chain(demo), key),
         }
@@ -77,7 +101,10 @@ impl Limits {
     /// Takes the limits from the configuration.
     pub fn new(config: &File) -> Self {
         let key = NetworkKey::random();
+        let connections = Arc::new(Connections::default());
+        connections.limit(config.limits.connections_per_network_max);
         Self {
+            connections,
             bounds: ArcSwap::from_pointee(Bounds::new(config, key.clone())),
             budget: Budget::new(config.bodies_in_flight_bytes_max),
             key,
@@ -86,6 +113,7 @@ impl Limits {
 
     /// Exchanges all limits but `bodies_in_flight_bytes_max`. Who has used how much is forgotten.
     pub fn replace(&self, config: &File) {
+        self.connections.limit(config.limits.connections_per_network_max);
         self.bounds.store(Arc::new(Bounds::new(config, self.key.clone())));
     }
 
@@ -94,8 +122,29 @@ impl Limits {
         self.bounds.load().body_decoded_bytes_max
     }
 
+    /// How long a connection may take over what.
+    pub fn pace(&self) -> Pace {
+        self.bounds.load().pace
+    }
+
+    /// Whether a peer is one of our proxies.
+    pub fn trusts(&self, peer: Peer) -> bool {
+        self.bounds.load().proxies.trusts(peer)
+    }
+
+    /// Counts a connection for as long as the answer is kept. The error: its network has as many as it may. Those of our
+    /// proxies, and of networks without a limit, are not counted.
+    pub fn connect(&self, peer: Peer) -> Result<Option<Connected>, Refusal> {
+        let bounds = self.bounds.load();
+        if bounds.proxies.trusts(peer) || bounds.admission.is_unlimited(peer.address()) {
+            return Ok(None);
+        }
+        let counted = self.connections.open(self.key.network(peer.address()));
+        counted.map(Some).ok_or(Refusal::Limited(Limited::of(Scope::Network)))
+    }
+
     /// Whom a request came from: `peer` is the socket's other end.
-    pub fn client_of(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
+    pub fn client_of(&self, peer: Peer, headers: &HeaderMap) -> ClientAddress {
         self.bounds.load().proxies.client_of(peer, headers)
     }
 
@@ -112,11 +161,6 @@ impl Limits {
     /// Forgets networks that have been quiet; to be called now and then.
     pub fn tidy(&self) {
         self.bounds.load().admission.tidy();
-    }
-
-    /// What hashes networks, for who counts their connections.
-    pub fn network_key(&self) -> &NetworkKey {
-        &self.key
     }
 }
 

@@ -28,7 +28,7 @@ pub enum Dnt {
 }
 
 /// `[site.consent]` as written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RulesFile {
     /// The signals that are consulted: `payload`, `tcf`, `gpp`, `usp`, `gcm`, `onetrust`, `trustarc`, `cookiebot`,
@@ -59,7 +59,7 @@ pub struct RulesFile {
 }
 
 /// `[site.consent.tcf]` as written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TcfFile {
     /// The number of the site's operator in the Global Vendor List; absent: the publisher's own purposes count.

@@ -265,11 +265,15 @@ fn spawn(
     while begun.elapsed() < FIRST_START {
         match told.recv_timeout(Duration::from_millis(100)) {
             Ok(line) if line.contains("is ready") => {
-                let mut addresses = line
-                    .split("http://")
-                    .skip(1)
-                    .map(|rest| rest.split_whitespace().next().unwrap().parse::<SocketAddr>().unwrap());
-                let (public, admin) = (addresses.next().unwrap(), addresses.next().unwrap());
+                // `Beacons: http://127.0.0.1:1  Admin: http://127.0.0.1:2`; a Unix socket has no address.
+                let after =
+                    |word: &str| line.split(word).nth(1).and_then(|rest| rest.split_whitespace().next());
+                let address = |word: &str| {
+                    let url = after(word).unwrap();
+                    let address = url.split("://").nth(1).and_then(|address| address.parse().ok());
+                    address.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
+                };
+                let (public, admin) = (address("Beacons: "), address("Admin: "));
                 return (child, public, admin, begun.elapsed());
             }
             Ok(_) => {}

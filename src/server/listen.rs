@@ -1,0 +1,184 @@
+//! Where connections come in: a TCP port, a Unix socket, or a socket that the service manager has opened already.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use crate::accept::Peer;
+
+/// An address to listen on: `127.0.0.1:8080`, or `unix:/run/consentry/consentry.sock`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Listen {
+    /// A TCP port.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl Listen {
+    /// The TCP address, where it is one.
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Listen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl std::str::FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("unix:") {
+            Some(path) if path.starts_with('/') => Ok(Self::Unix(path.into())),
+            Some(_) => Err("a Unix socket is written with its whole path: unix:/run/consentry.sock".into()),
+            None => text
+                .parse()
+                .map(Self::Tcp)
+                .map_err(|_| "expected an address such as 127.0.0.1:8080, or unix:/path".into()),
+        }
+    }
+}
+
+impl TryFrom<String> for Listen {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// An open socket.
+#[derive(Debug)]
+pub enum Listener {
+    /// A TCP port.
+    Tcp(TcpListener),
+    /// A Unix socket, and the file to be taken away at the end where we made it.
+    Unix(UnixListener, Option<PathBuf>),
+}
+
+impl From<TcpListener> for Listener {
+    fn from(listener: TcpListener) -> Self {
+        Self::Tcp(listener)
+    }
+}
+
+/// A connection.
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    /// Opens an address. A socket's file that nobody listens on any more is taken away first.
+    pub async fn bind(address: &Listen) -> io::Result<Self> {
+        match address {
+            Listen::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
+            Listen::Unix(path) => {
+                if is_left_over(path) {
+                    std::fs::remove_file(path)?;
+                }
+                let listener = UnixListener::bind(path)?;
+                // Whoever may connect is believed about the client's address: the owner and the group.
+                let mode = std::os::unix::fs::PermissionsExt::from_mode(0o660);
+                std::fs::set_permissions(path, mode)?;
+                Ok(Self::Unix(listener, Some(path.clone())))
+            }
+        }
+    }
+
+    /// Takes a TCP socket that is open already.
+    pub fn from_tcp(socket: std::net::TcpListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        TcpListener::from_std(socket).map(Self::Tcp)
+    }
+
+    /// Takes a Unix socket that is open already; its file stays.
+    pub fn from_unix(socket: std::os::unix::net::UnixListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self::Unix(UnixListener::from_std(socket)?, None))
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> io::Result<Listen> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map(Listen::Tcp),
+            Self::Unix(listener, _) => {
+                let address = listener.local_addr()?;
+                Ok(Listen::Unix(address.as_pathname().unwrap_or(Path::new("?")).to_owned()))
+            }
+        }
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<(Stream, Peer)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                // An answer is one small write: it must not wait for the next one.
+                let _ = stream.set_nodelay(true);
+                Ok((Stream::Tcp(stream), Peer::Net(peer.ip())))
+            }
+            Self::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Stream::Unix(stream), Peer::Local))
+            }
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Self::Unix(_, Some(path)) = self {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// A socket's file that refuses connections belongs to a process that is gone.
+fn is_left_over(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    let socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    let refused = || std::os::unix::net::UnixStream::connect(path).map_err(|error| error.kind());
+    socket && matches!(refused(), Err(io::ErrorKind::ConnectionRefused))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_ports_or_whole_paths() {
+        assert_eq!("127.0.0.1:80".parse::<Listen>().unwrap().to_string(), "127.0.0.1:80");
+        assert_eq!("unix:/run/c.sock".parse::<Listen>().unwrap().to_string(), "unix:/run/c.sock");
+        assert!("unix:c.sock".parse::<Listen>().unwrap_err().contains("whole path"));
+        assert!("localhost".parse::<Listen>().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let address = Listen::Unix(dir.path().join("c.sock"));
+        drop(std::os::unix::net::UnixListener::bind(dir.path().join("c.sock")).unwrap());
+        let first = Listener::bind(&address).await.unwrap();
+        assert_eq!(Listener::bind(&address).await.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(first);
+        assert!(!dir.path().join("c.sock").exists());
+        // Not a socket: somebody's file.
+        std::fs::write(dir.path().join("c.sock"), "x").unwrap();
+        assert!(Listener::bind(&address).await.is_err());
+        assert_eq!(std::fs::read(dir.path().join("c.sock")).unwrap(), b"x");
+    }
+}
