@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError, File, Secret};
 use crate::deidentify;
 use crate::policy::{self, Policy};
-use crate::server::{self, Listen, Listener, Reload, Sockets, service_manager};
+use crate::server::{self, Listen, Listener, Reload, Sockets, listen, service_manager, signals};
 use crate::store::engine::{self, Engine, Program};
 use crate::store::{self, External, Source, Target};
 use crate::telemetry;
@@ -51,6 +51,17 @@ enum Command {
     Audit(AuditArgs),
     /// Ask a running collector to export, erase, withdraw or restrict the rows of whoever holds a token.
     Subject(SubjectArgs),
+    /// Show of each request that comes in which hop supplied the client's address. Nothing is stored.
+    ProxyDoctor {
+        /// Where to listen; absent: where beacons are taken.
+        #[arg(long, value_name = "ADDR")]
+        listen: Option<Listen>,
+        /// End after so many requests; 0: at Ctrl-C.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        count: usize,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
     /// Run one query as admin and print the answer, TabSeparated unless the query names a FORMAT.
     Sql {
         /// The query.
@@ -190,6 +201,9 @@ pub fn main() -> ExitCode {
             Some(Command::Receipts(args)) => receipts(&args),
             Some(Command::Audit(args)) => run_audit(&args).await,
             Some(Command::Subject(args)) => ask_subject(args).await,
+            Some(Command::ProxyDoctor { listen, count, config }) => {
+                proxy_doctor(listen, count, &config).await
+            }
             Some(Command::Sql { query, config }) => sql(&query, &config).await,
         }
     });
@@ -203,42 +217,22 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn bind(address: &Listen, what: &str, flag: &str) -> Result<Listener, Failure> {
-    Listener::bind(address).await.map_err(|error| {
-        Failure::of(match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                format!("{what}: {address} is in use by another program; end that one or give {flag} another address")
-            }
-            _ => format!("{what}: cannot listen on {address}: {error}"),
-        })
-    })
-}
-
 async fn serve(args: ServeArgs) -> Result<(), Failure> {
     // Before there is a key in memory.
     deidentify::forbid_core_dumps().map_err(|error| {
         Failure::of(format!("cannot switch off core dumps, which would hold keys: {error}"))
     })?;
     server::raise_open_files();
-    let (handed_public, handed_admin) = service_manager::sockets()
-        .map_err(|error| Failure::of(format!("a socket of the service manager cannot be used: {error}")))?;
     let config = args.resolve()?;
     let external = external(&config)?;
-    let public = match handed_public {
-        Some(listener) => listener,
-        None => bind(&config.file.listen, "beacons", "--listen").await?,
-    };
-    let admin = match handed_admin {
-        Some(listener) => listener,
-        None => bind(&Listen::Tcp(config.file.admin_listen), "admin", "--admin-listen").await?,
-    };
+    let (public, admin) = listen::open(&config.file).await.map_err(Failure::Failed)?;
     // Nothing is written before it is sure that everything is there.
     let program = match &external {
         Some(_) => None,
         None => Some(find_engine().await?),
     };
     let _lock = lock(&config.file.data_dir)?;
-    let stop = stop_signal()?;
+    let stop = signals::stop().map_err(Failure::of)?;
     let (source, engine) = match (external, program) {
         (Some(external), _) => (Source::External(Arc::new(external)), None),
         (None, Some(program)) => {
@@ -256,7 +250,8 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
     };
     let addresses = (said(&public, tls.is_some())?, said(&admin, tls.is_some_and(|tls| tls.admin))?);
     let sites: Vec<String> = config.sites.iter().map(|site| site.id.clone()).collect();
-    let reload = Reload { asked: reload_signal()?, read: Box::new(move || args.resolve()) };
+    let reload =
+        Reload { asked: signals::hangups().map_err(Failure::of)?, read: Box::new(move || args.resolve()) };
     let sockets = Sockets { public, admin, reload: Some(reload) };
     let ran = server::run_with(sockets, config, Clock::system(), source, stop, || {
         ready(&addresses, &sites);
@@ -318,45 +313,6 @@ fn engine_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("engine")
 }
 
-/// Something for each SIGHUP.
-fn reload_signal() -> Result<tokio::sync::mpsc::Receiver<()>, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut hangup = signal(SignalKind::hangup()).map_err(Failure::of)?;
-    let (ask, asked) = tokio::sync::mpsc::channel(1);
-    tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
-            // One that waits already stands for this one too.
-            let _ = ask.try_send(());
-        }
-    });
-    Ok(asked)
-}
-
-/// Done at the first SIGTERM or SIGINT; the second ends the process at once.
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::of)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::of)?;
-    let (first, stopped) = tokio::sync::oneshot::channel();
-    tokio::spawn(async move {
-        let mut first = Some(first);
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            match first.take() {
-                Some(first) => drop(first.send(())),
-                // What was acknowledged is durable; there is nothing to save.
-                None => std::process::exit(1),
-            }
-        }
-    });
-    Ok(async move {
-        let _ = stopped.await;
-    })
-}
-
 fn check_config(args: &ConfigArgs) -> Result<(), Failure> {
     let config = args.load()?.resolve()?;
     external(&config)?;
@@ -375,6 +331,17 @@ fn check_config(args: &ConfigArgs) -> Result<(), Failure> {
     sites.sort_by(|a, b| a.id.cmp(&b.id));
     sites.iter().for_each(|site| println!("{}", site.summary()));
     Ok(())
+}
+
+async fn proxy_doctor(listen: Option<Listen>, count: usize, args: &ConfigArgs) -> Result<(), Failure> {
+    let config = args.load()?.resolve()?;
+    let address = listen.unwrap_or_else(|| config.file.listen.clone());
+    let listener = listen::bind(&address, "proxy-doctor", "--listen").await.map_err(Failure::Failed)?;
+    let address = listener.address().map_err(Failure::of)?;
+    println!(
+        "Listening on {address}. Send a request through your proxies; nothing is stored. Ctrl-C ends it."
+    );
+    server::doctor::run(listener, config, count).await.map_err(Failure::of)
 }
 
 fn print_policy(format: policy::Format, args: &ConfigArgs) -> Result<(), Failure> {

@@ -1,8 +1,10 @@
 //! `run`: the caller owns the sockets, the clock and the stop signal; this owns everything between them.
 
-mod listen;
+pub mod doctor;
+pub mod listen;
 mod reload;
 pub mod service_manager;
+pub mod signals;
 mod speak;
 mod stream;
 mod tls;

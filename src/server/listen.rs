@@ -7,7 +7,38 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
+use super::service_manager;
 use crate::accept::Peer;
+use crate::config::File;
+
+/// Opens the public and the admin address, or takes what the service manager has opened for us in their place. The error says
+/// what to change.
+pub async fn open(file: &File) -> Result<(Listener, Listener), String> {
+    let handed = service_manager::sockets();
+    let (public, admin) =
+        handed.map_err(|error| format!("a socket of the service manager cannot be used: {error}"))?;
+    let public = match public {
+        Some(listener) => listener,
+        None => bind(&file.listen, "beacons", "--listen").await?,
+    };
+    let admin = match admin {
+        Some(listener) => listener,
+        None => bind(&Listen::Tcp(file.admin_listen), "admin", "--admin-listen").await?,
+    };
+    Ok((public, admin))
+}
+
+/// Opens one address; `what` it is for and the `flag` that gives it another one are for the error.
+pub async fn bind(address: &Listen, what: &str, flag: &str) -> Result<Listener, String> {
+    Listener::bind(address).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!(
+                "{what}: {address} is in use by another program; end that one or give {flag} another address"
+            )
+        }
+        _ => format!("{what}: cannot listen on {address}: {error}"),
+    })
+}
 
 /// An address to listen on: `127.0.0.1:8080`, or `unix:/run/consentry/consentry.sock`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

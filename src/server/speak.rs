@@ -163,7 +163,7 @@ impl Speaker {
 
 /// Reads the header byte by byte no further than its end. The error is silent where the connection just ended: a proxy's
 /// health check.
-async fn proxy_header<IO: AsyncRead + Unpin>(
+pub(super) async fn proxy_header<IO: AsyncRead + Unpin>(
     io: &mut IO,
 ) -> Result<Option<std::net::IpAddr>, Option<proxy::ProxyError>> {
     let mut head = [0; proxy::FIXED_BYTES];

@@ -92,6 +92,11 @@ impl Collector {
         Self::start_in(tempfile::tempdir().unwrap(), args, env)
     }
 
+    /// Starts one with its public address somewhere else than on a free port.
+    pub fn start_listening(listen: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
+        Self::start_with(&[args, &["--listen", listen]].concat(), env)
+    }
+
     pub fn start_in(dir: tempfile::TempDir, args: &[&str], env: &[(&str, &str)]) -> Self {
         let log = dir.path().join("collector.log");
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
@@ -245,9 +250,10 @@ fn spawn(
     let begun = Instant::now();
     let log_file = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
     let mut child = Command::new(binary())
-        .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir"])
+        .args(["serve", "--admin-listen", "127.0.0.1:0", "--data-dir"])
         .arg(dir.join("data"))
         .args(args)
+        .args(if args.iter().any(|arg| arg == "--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] })
         .envs(env.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
