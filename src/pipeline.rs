@@ -15,7 +15,7 @@ use crate::clock::{Clock, minute_of};
 use crate::consent;
 use crate::deidentify::{self, Keys, Networks, Salts};
 use crate::enrich::{self, agent::Agents, channel::spam::SpamDomains};
-use crate::ledger::{BOT, Outcome, SUBJECT_WITHDRAWN};
+use crate::ledger::{BOT, HOSTNAME_UNKNOWN, Outcome, SUBJECT_WITHDRAWN};
 use crate::live::Live;
 use crate::site::{BotRule, Sites};
 use crate::spool::{Batch, Spool, SpoolError};
@@ -164,6 +164,9 @@ impl Pipeline {
     ) -> Result<(enrich::EventRow<'a>, u128), NoRow> {
         let beacon = entry.map_err(|rejected| NoRow::Rejected(rejected.code))?;
         let bots = beacon.around().site.bots;
+        if beacon.is_elsewhere() {
+            return Err(NoRow::Dropped(HOSTNAME_UNKNOWN));
+        }
         let consented = consent::gate(beacon).map_err(|reason| NoRow::Dropped(reason.code()))?;
         let mut scrubbed = deidentify::scrub(consented).map_err(NoRow::Rejected)?;
         scrubbed.locate(&self.networks);

@@ -97,10 +97,13 @@ impl Routes {
                 self.events(request, client).await
             }
             ("/v1/events", &Method::OPTIONS) => self.preflight(request.headers(), request.uri().query()),
+            // Boxed: it is rare, and every connection has room for the largest of these.
             (path, &Method::OPTIONS) if path.starts_with(SUBJECTS_PATH) => {
                 self.preflight(request.headers(), None)
             }
-            (path, _) if path.starts_with(SUBJECTS_PATH) => self.subjects(request, client, false).await,
+            (path, _) if path.starts_with(SUBJECTS_PATH) => {
+                Box::pin(self.subjects(request, client, false)).await
+            }
             ("/v1/events", _) => not_allowed("POST, OPTIONS"),
             ("/v1/pixel.gif", _) => not_allowed("GET"),
             (GPC_PATH, &Method::GET | &Method::HEAD) if self.honours_gpc() => {
@@ -276,7 +279,7 @@ impl Routes {
             ("/metrics", _) => not_allowed("GET, HEAD"),
             (path, _) if path.starts_with(SUBJECTS_PATH) => {
                 let client = self.pipeline.limits.client_of(peer, request.headers());
-                self.subjects(request, client, true).await
+                Box::pin(self.subjects(request, client, true)).await
             }
             _ => refuse(Refusal::NotFound),
         }

@@ -11,6 +11,7 @@ mod connections;
 mod hints;
 pub mod proxy;
 mod refusal;
+mod signature;
 mod zstandard;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use budget::{Budget, Reservation};
 pub use connections::{Connected, Connections};
 pub use hints::{ClientHints, HeaderTraits};
 pub use refusal::{Fault, Refusal};
+pub use signature::{SIGNATURE_HEADER, ServerKeys, SignatureFault};
 
 use crate::config::File;
 
@@ -49,6 +51,7 @@ pub struct Limits {
     bounds: ArcSwap<Bounds>,
     budget: Budget,
     connections: Arc<Connections>,
+    signatures: signature::Seen,
     key: NetworkKey,
 }
 
@@ -105,6 +108,7 @@ impl Limits {
         connections.limit(config.limits.connections_per_network_max);
         Self {
             connections,
+            signatures: signature::Seen::default(),
             bounds: ArcSwap::from_pointee(Bounds::new(config, key.clone())),
             budget: Budget::new(config.bodies_in_flight_bytes_max),
             key,
@@ -191,6 +195,7 @@ pub struct Submission {
     received_at_ms: i64,
     /// The body's share of the budget.
     held: Reservation,
+    signatures: signature::Seen,
 }
 
 impl std::fmt::Debug for Submission {
@@ -232,6 +237,7 @@ where
         client,
         received_at_ms,
         held,
+        signatures: limits.signatures.clone(),
     })
 }
 
@@ -281,6 +287,11 @@ impl Submission {
     /// The `Origin` header; `None` where there is none (a server, a tool), `Some("")` where it is not text.
     pub fn origin(&self) -> Option<&str> {
         self.headers.get(header::ORIGIN).map(|value| value.to_str().unwrap_or_default())
+    }
+
+    /// Whether one of these keys signed the request, now and for the first time. To be asked once for a request.
+    pub fn verify(&self, keys: &ServerKeys) -> Result<(), SignatureFault> {
+        signature::verify(&self.headers, &self.body, keys, &self.signatures, self.received_at_ms)
     }
 
     /// The `Referer` header: on a pixel, the page that shows it.

@@ -5,11 +5,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
 use super::service_manager;
 use crate::accept::Peer;
 use crate::config::File;
+
+/// Connections that the kernel keeps until they are accepted. A flood of slow ones must not overflow it: whoever is dropped
+/// there waits a second before trying again. The kernel's own bound (net.core.somaxconn) is 4096.
+const BACKLOG: u32 = 4096;
 
 /// Opens the public and the admin address, or takes what the service manager has opened for us in their place. The error says
 /// what to change.
@@ -117,7 +121,12 @@ impl Listener {
     /// Opens an address. A socket's file that nobody listens on any more is taken away first.
     pub async fn bind(address: &Listen) -> io::Result<Self> {
         match address {
-            Listen::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
+            Listen::Tcp(address) => {
+                let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+                socket.set_reuseaddr(true)?;
+                socket.bind(*address)?;
+                socket.listen(BACKLOG).map(Self::Tcp)
+            }
             Listen::Unix(path) => {
                 if is_left_over(path) {
                     std::fs::remove_file(path)?;

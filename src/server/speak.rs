@@ -113,7 +113,8 @@ impl Speaker {
                     return;
                 };
                 let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                self.serve(Watched::new(stream, pace.write), Some(http2), peer, pace, closed).await;
+                let stream = Watched::new(stream, pace.write);
+                Box::pin(self.serve(stream, Some(http2), peer, pace, closed)).await;
             }
         }
         drop(connected);
@@ -154,9 +155,13 @@ impl Speaker {
             })
         };
         let io = TokioIo::new(io);
-        match http2 {
-            true => drive(self.http2.serve_connection(io, service), &activity, true, pace, closed).await,
-            false => drive(self.http1.serve_connection(io, service), &activity, false, pace, closed).await,
+        // On the heap, so that a connection takes what its own protocol needs, and not the most that any would.
+        if http2 {
+            let connection = self.http2.serve_connection(io, service);
+            Box::pin(drive(connection, &activity, true, pace, closed)).await;
+        } else {
+            let connection = self.http1.serve_connection(io, service);
+            Box::pin(drive(connection, &activity, false, pace, closed)).await;
         }
     }
 }
