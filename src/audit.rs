@@ -120,7 +120,11 @@ pub async fn run(
         variants = <Variant as clap::ValueEnum>::value_variants().to_vec();
     }
     let data_dir = &config.file.data_dir;
-    let public = reachable(options.listen.unwrap_or(config.file.listen));
+    let public = options
+        .listen
+        .or(config.file.listen.tcp())
+        .ok_or_else(|| AuditError::Usage("listen is a Unix socket: name an address with --listen".into()))?;
+    let public = reachable(public);
     let admin = reachable(options.admin_listen.unwrap_or(config.file.admin_listen));
     let mut sites: Vec<&str> = config.sites.iter().map(|site| site.id.as_str()).collect();
     sites.sort_unstable();
