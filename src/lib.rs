@@ -23,7 +23,7 @@
 //!
 //! [`pipeline`] is the walk in one function, [`ledger`] the books, [`policy`] the disclosure, [`audit`] the proof,
 //! [`server`] and [`routes`] the sockets, [`cli`] the commands, [`config`] and [`site`] what was configured,
-//! [`live`] what is exchanged while it runs, [`payload`] bodies of answers, [`failpoint`] what tests of crashes need,
+//! [`live`] what is exchanged while it runs, [`payload`] bodies of answers, [`reach`] how commands speak to a collector, [`failpoint`] what tests of crashes need,
 //! [`telemetry`] logs and metrics, [`upkeep`] what time demands, [`clock`] time.
 //!
 //! ## Invariants
@@ -68,6 +68,7 @@ pub mod live;
 pub mod payload;
 pub mod pipeline;
 pub mod policy;
+pub mod reach;
 pub mod routes;
 pub mod server;
 pub mod site;

@@ -127,7 +127,7 @@ fn a_configuration_that_cannot_be_taken_changes_nothing_and_says_why() {
             format!("{SHOP}{BLOG}[tls]\ncertificate_file = \"/none\"\nkey_file = \"/none\"\n"),
             "tls.certificate_file",
         ),
-        (format!("{SHOP}{BLOG}admin_token = "), "line"),
+        (format!("{SHOP}{BLOG}admin_token = "), "consentry.toml:9: admin_token: has no value"),
     ];
     for (text, why) in refused {
         let log = running.reload(&text);

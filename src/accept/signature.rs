@@ -175,7 +175,7 @@ mod tests {
         headers
     }
 
-    fn keys(lines: &str) -> Result<ServerKeys, String> {
+    fn keys(lines: &str) -> Result<ServerKeys, Fault> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), lines).unwrap();
         ServerKeys::read(file.path())

@@ -97,7 +97,12 @@ impl Reloader {
                     );
                 }
                 Err(reason) => {
-                    tracing::error!(%reason, "the configuration was read again and not taken; the old one stays");
+                    // A line of the log is a line, however many faults there are.
+                    let reason = reason.to_string().replace("\n  ", " | ");
+                    tracing::error!(
+                        reason,
+                        "the configuration was read again and not taken; the old one stays"
+                    );
                 }
             }
             service_manager::ready();
