@@ -243,6 +243,7 @@ mod tests {
     #[test]
     fn a_file_without_a_good_key_is_refused_without_it() {
         let short = keys("hunter2hunter2").unwrap_err();
+        let short = short.to_string();
         assert!(short.contains("server_key_file") && short.contains("openssl") && !short.contains("hunter2"));
         assert!(keys("").is_err());
         assert!(keys(&format!("{KEY}\n").repeat(5)).is_err());
