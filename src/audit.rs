@@ -16,13 +16,11 @@ mod report;
 mod search;
 mod send;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 
 pub use canary::{Canary, Variant, canaries};
 pub use places::{Finding, NotSearched, Searched};
@@ -30,6 +28,7 @@ pub use report::{Format, Report};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::reach::Reach;
 use crate::store::{External, Target, engine};
 use places::{Outcome, lines};
 use search::{FORMS, Needles};
@@ -120,8 +119,15 @@ pub async fn run(
         variants = <Variant as clap::ValueEnum>::value_variants().to_vec();
     }
     let data_dir = &config.file.data_dir;
-    let public = reachable(options.listen.unwrap_or(config.file.listen));
-    let admin = reachable(options.admin_listen.unwrap_or(config.file.admin_listen));
+    let public = options
+        .listen
+        .or(config.file.listen.tcp())
+        .ok_or_else(|| AuditError::Usage("listen is a Unix socket: name an address with --listen".into()))?;
+    let tls = config.file.tls.as_ref();
+    let reach = Reach::public(public, tls).map_err(AuditError::Failed)?;
+    let public = reach.address();
+    let admin = options.admin_listen.unwrap_or(config.file.admin_listen);
+    let admin = Reach::admin(admin, tls).map_err(AuditError::Failed)?;
     let mut sites: Vec<&str> = config.sites.iter().map(|site| site.id.as_str()).collect();
     sites.sort_unstable();
     let site = match &options.site {
@@ -139,7 +145,7 @@ pub async fn run(
     // In letters: a number would be scrubbed from the host's name.
     let letters: String = seed.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect();
     let host = format!("run-{letters}.consentry-audit.invalid");
-    let to = send::Target { public, site, host: &host };
+    let to = send::Target { public: &reach, site, host: &host };
     let mut sender = Sender::new(&to, &needles);
     sender.all(&canaries, &variants).await.map_err(AuditError::Failed)?;
     if let Some(first) = canaries.first() {
@@ -175,7 +181,7 @@ pub async fn run(
             outcome.not("the store", "no embedded engine runs below the data directory");
         }
     }
-    match metrics(admin, config).await {
+    match metrics(&admin, config).await {
         Ok(text) => {
             let mut stream = needles.stream();
             stream.push(&text);
@@ -215,7 +221,7 @@ pub async fn run(
         at: at.unwrap_or_default(),
         seconds: begun.elapsed().as_secs_f64(),
         seed,
-        collector: format!("http://{public}"),
+        collector: reach.url(""),
         site: (*site).to_owned(),
         canaries: canaries.len(),
         kinds: canaries.iter().map(|canary| canary.kind).collect(),
@@ -234,17 +240,6 @@ pub async fn run(
              (--site) keeps them apart."
         ),
     })
-}
-
-/// An address that can be connected to, of one that is listened on.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        });
-    }
-    address
 }
 
 /// Waits until as many events of the audit are stored as were accepted; gives how many are.
@@ -268,17 +263,16 @@ async fn settle(target: &Target<'_>, host: &str, accepted: u64, outcome: &mut Ou
     }
 }
 
-async fn metrics(admin: SocketAddr, config: &Config) -> Result<Vec<u8>, String> {
-    let mut request = hyper::Request::get(format!("http://{admin}/metrics"));
+async fn metrics(admin: &Reach, config: &Config) -> Result<Vec<u8>, String> {
+    let mut request = hyper::Request::get(admin.url("/metrics"));
     if let Some(token) = &config.file.admin_token {
         request = request.header("authorization", format!("Bearer {}", token.expose()));
     }
     let request = request.body(Full::new(bytes::Bytes::new())).map_err(|error| error.to_string())?;
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let answer =
-        client.request(request).await.map_err(|_| format!("{admin} does not answer; see --admin-listen"))?;
+    let answer = admin.http1().request(request).await;
+    let answer = answer.map_err(|_| format!("{} does not answer; see --admin-listen", admin.address()))?;
     if !answer.status().is_success() {
-        return Err(format!("{admin} answered {}", answer.status()));
+        return Err(format!("{} answered {}", admin.address(), answer.status()));
     }
     Ok(answer.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes().to_vec())
 }

@@ -5,13 +5,11 @@ mod health;
 mod print;
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
-use tokio::net::TcpListener;
 
 use args::{ConfigArgs, HealthArgs, Print, ServeArgs, sources};
 
@@ -20,7 +18,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::deidentify;
 use crate::policy;
-use crate::server;
+use crate::server::{self, Listen, Listener, Reload, Sockets, listen, service_manager, signals};
 use crate::store::engine::{self, Engine, Program};
 use crate::store::{self, External, Source, Target};
 use crate::tally::command::{self as stats, StatsArgs};
@@ -74,6 +72,17 @@ enum Command {
     Subject(SubjectArgs),
     /// Ask a running collector for figures: pages, sources, days, events, a funnel and more, as a table, JSON or CSV.
     Stats(StatsArgs),
+    /// Show of each request that comes in which hop supplied the client's address. Nothing is stored.
+    ProxyDoctor {
+        /// Where to listen; absent: where beacons are taken.
+        #[arg(long, value_name = "ADDR")]
+        listen: Option<Listen>,
+        /// End after so many requests; 0: at Ctrl-C.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        count: usize,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
     /// Run one query as admin and print the answer, TabSeparated unless the query names a FORMAT.
     Sql {
         /// The query.
@@ -162,6 +171,9 @@ pub fn main() -> ExitCode {
             Some(Command::Audit(args)) => run_audit(&args).await,
             Some(Command::Subject(args)) => ask_subject(args).await,
             Some(Command::Stats(args)) => ask_stats(args).await,
+            Some(Command::ProxyDoctor { listen, count, config }) => {
+                proxy_doctor(listen, count, &config).await
+            }
             Some(Command::Sql { query, config }) => sql(&query, &config).await,
         }
     });
@@ -175,33 +187,23 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn bind(address: SocketAddr, what: &str, flag: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
-        Failure::of(match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                format!("{what}: {address} is in use by another program; end that one or give {flag} another address")
-            }
-            _ => format!("{what}: cannot listen on {address}: {error}"),
-        })
-    })
-}
-
 async fn serve(args: ServeArgs) -> Result<(), Failure> {
     // Before there is a key in memory.
     deidentify::forbid_core_dumps().map_err(|error| {
         Failure::of(format!("cannot switch off core dumps, which would hold keys: {error}"))
     })?;
-    let config = args.sources().read()?;
+    server::raise_open_files();
+    let sources = args.sources();
+    let config = sources.read()?;
     let external = external(&config)?;
-    let public = bind(config.file.listen, "beacons", "--listen").await?;
-    let admin = bind(config.file.admin_listen, "admin", "--admin-listen").await?;
+    let (public, admin) = listen::open(&config.file).await.map_err(Failure::Failed)?;
     // Nothing is written before it is sure that everything is there.
     let program = match &external {
         Some(_) => None,
         None => Some(find_engine().await?),
     };
     let _lock = lock(&config.file.data_dir)?;
-    let stop = stop_signal()?;
+    let stop = signals::stop().map_err(Failure::of)?;
     let (source, engine) = match (external, program) {
         (Some(external), _) => (Source::External(Arc::new(external)), None),
         (None, Some(program)) => {
@@ -210,10 +212,23 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
         }
         (None, None) => return Err(Failure::of("no store")),
     };
-    let addresses = (public.local_addr().map_err(Failure::of)?, admin.local_addr().map_err(Failure::of)?);
+    let scheme = |tls: bool| if tls { "https" } else { "http" };
+    let tls = config.file.tls.as_ref();
+    let said = |listener: &Listener, tls| match listener.address() {
+        Ok(Listen::Tcp(address)) => Ok(format!("{}://{address}", scheme(tls))),
+        Ok(socket) => Ok(socket.to_string()),
+        Err(error) => Err(Failure::of(error)),
+    };
+    let addresses = (said(&public, tls.is_some())?, said(&admin, tls.is_some_and(|tls| tls.admin))?);
     let sites: Vec<String> = config.sites.iter().map(|site| site.id.clone()).collect();
-    let ran =
-        server::run(public, admin, config, Clock::system(), source, stop, || ready(addresses, &sites)).await;
+    let reload =
+        Reload { asked: signals::hangups().map_err(Failure::of)?, read: Box::new(move || sources.read()) };
+    let sockets = Sockets { public, admin, reload: Some(reload) };
+    let ran = server::run_with(sockets, config, Clock::system(), source, stop, || {
+        ready(&addresses, &sites);
+        service_manager::ready();
+    })
+    .await;
     if let Some(engine) = engine {
         engine.stop().await;
     }
@@ -221,14 +236,14 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
 }
 
 /// The line that a newcomer waits for.
-fn ready((public, admin): (SocketAddr, SocketAddr), sites: &[String]) {
+fn ready((public, admin): &(String, String), sites: &[String]) {
     let site = sites.iter().find(|site| *site == "demo").or(sites.first()).map_or("demo", String::as_str);
-    println!("Consentry is ready. Beacons: http://{public}  Admin: http://{admin}");
+    println!("Consentry is ready. Beacons: {public}  Admin: {admin}");
     if site == "demo" {
-        println!("Look:  http://{public}/demo");
+        println!("Look:  {public}/demo");
     }
     println!(
-        "Try:   curl -s http://{public}/v1/events -H 'content-type: application/json' \
+        "Try:   curl -s {public}/v1/events -H 'content-type: application/json' \
          -d '{{\"site\":\"{site}\",\"type\":\"pageview\",\"url\":\"https://example.com/hello\",\"consent\":{{\"analytics\":true}}}}'"
     );
     // As it was called, so that the line works where it is not on PATH.
@@ -249,7 +264,10 @@ fn lock(data_dir: &Path) -> Result<std::fs::File, Failure> {
 }
 
 fn external(config: &Config) -> Result<Option<External>, Failure> {
-    config.file.clickhouse_url.as_ref().map(External::parse).transpose().map_err(Failure::Usage)
+    let ca_file = config.file.clickhouse_ca_file.as_deref();
+    let url = config.file.clickhouse_url.as_ref();
+    let opened = url.map(|url| External::open(url, ca_file)).transpose();
+    opened.map_err(|fault| Failure::Usage(fault.to_string()))
 }
 
 async fn find_engine() -> Result<Program, Failure> {
@@ -267,29 +285,15 @@ fn engine_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("engine")
 }
 
-/// Done at the first SIGTERM or SIGINT; the second ends the process at once.
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::of)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::of)?;
-    let (first, stopped) = tokio::sync::oneshot::channel();
-    tokio::spawn(async move {
-        let mut first = Some(first);
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            match first.take() {
-                Some(first) => drop(first.send(())),
-                // What was acknowledged is durable; there is nothing to save.
-                None => std::process::exit(1),
-            }
-        }
-    });
-    Ok(async move {
-        let _ = stopped.await;
-    })
+async fn proxy_doctor(listen: Option<Listen>, count: usize, args: &ConfigArgs) -> Result<(), Failure> {
+    let config = args.read()?;
+    let address = listen.unwrap_or_else(|| config.file.listen.clone());
+    let listener = listen::bind(&address, "proxy-doctor", "--listen").await.map_err(Failure::Failed)?;
+    let address = listener.address().map_err(Failure::of)?;
+    println!(
+        "Listening on {address}. Send a request through your proxies; nothing is stored. Ctrl-C ends it."
+    );
+    server::doctor::run(listener, config, count).await.map_err(Failure::of)
 }
 
 async fn run_audit(args: &AuditArgs) -> Result<(), Failure> {

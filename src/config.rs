@@ -28,16 +28,18 @@ pub use sample::{effective, sample};
 pub use secret::{REDACTED, Secret};
 pub use shape::{Key, Takes, schema, shape};
 
+use crate::accept::LimitsFile;
 use crate::deidentify::{Networks, SaltStore};
 use crate::enrich::channel::spam::SpamDomains;
+use crate::server::{Certificates, Listen, TlsFile};
 use crate::site::{SiteFile, Sites};
 
 /// The configuration as written. Unknown keys are errors.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct File {
-    /// Where beacons, the tracker and the pixel are served.
-    pub listen: SocketAddr,
+    /// Where beacons, the tracker and the pixel are served: `127.0.0.1:8080`, or `unix:/run/consentry.sock`.
+    pub listen: Listen,
     /// Where statistics, metrics and health are served. Loopback unless `admin_token` is set.
     pub admin_listen: SocketAddr,
     /// Spool, salts and the embedded engine live here.
@@ -56,9 +58,14 @@ pub struct File {
     /// A file with that token.
     #[schemars(example = "/run/secrets/admin_token")]
     pub admin_token_file: Option<PathBuf>,
-    /// Networks whose `client_address_header` is believed.
+    /// The authority that vouches for an https `clickhouse_url`, in PEM; absent: those that the system trusts.
+    #[schemars(example = "/etc/consentry/clickhouse-ca.pem")]
+    pub clickhouse_ca_file: Option<PathBuf>,
+    /// Networks whose `client_address_header`, or PROXY header, is believed.
     #[schemars(with = "Vec<String>", example = ["10.0.0.0/8"])]
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether connections from trusted proxies begin with a PROXY header (version 2).
+    pub proxy_protocol: bool,
     /// Header that a trusted proxy puts the client's address in, e.g. `x-forwarded-for`.
     #[schemars(example = "x-forwarded-for")]
     pub client_address_header: Option<String>,
@@ -116,6 +123,10 @@ pub struct File {
     #[schemars(example = "/etc/consentry/spammers.txt")]
     pub referrer_spam_file: Option<PathBuf>,
 
+    /// Encryption of the public address, and if wanted of the admin one; absent: in clear.
+    pub tls: Option<TlsFile>,
+    /// How much networks, sites and everybody may send, and how long a connection may do nothing.
+    pub limits: LimitsFile,
     /// The sites that events are taken for. None: one site `demo` for loopback origins.
     pub site: Vec<SiteFile>,
 
@@ -127,7 +138,7 @@ pub struct File {
 impl Default for File {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            listen: Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 8080))),
             admin_listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
             data_dir: PathBuf::from("./data"),
             salt_store: SaltStore::default(),
@@ -135,7 +146,9 @@ impl Default for File {
             clickhouse_password_file: None,
             admin_token: None,
             admin_token_file: None,
+            clickhouse_ca_file: None,
             trusted_proxies: Vec::new(),
+            proxy_protocol: false,
             client_address_header: None,
             body_bytes_max: 1024 * 1024,
             body_decoded_bytes_max: 4 * 1024 * 1024,
@@ -159,6 +172,8 @@ impl Default for File {
             datacenter_networks: Vec::new(),
             datacenter_networks_file: None,
             referrer_spam_file: None,
+            tls: None,
+            limits: LimitsFile::default(),
             site: Vec::new(),
             places: Places::default(),
         }
@@ -176,6 +191,8 @@ pub struct Config {
     pub networks: Arc<Networks>,
     /// The domains of referrer spam, likewise.
     pub spam: Arc<SpamDomains>,
+    /// The certificate and key of `[tls]`.
+    pub certificates: Option<Certificates>,
 }
 
 impl Config {

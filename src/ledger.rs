@@ -33,6 +33,9 @@ pub const SUBJECT_WITHDRAWN: &str = "subject_withdrawn";
 /// The reason of an event that a program sent to a site that does not want any.
 pub const BOT: &str = "bot";
 
+/// The reason of an event of a page that is none of the site's.
+pub const HOSTNAME_UNKNOWN: &str = "hostname_unknown";
+
 /// The reason of an event that was sent before.
 pub const DUPLICATE: &str = "duplicate";
 

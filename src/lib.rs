@@ -23,7 +23,8 @@
 //!
 //! [`pipeline`] is the walk in one function, [`ledger`] the books, [`policy`] the disclosure, [`audit`] the proof,
 //! [`server`] and [`routes`] the sockets, [`cli`] the commands, [`config`] and [`site`] what was configured,
-//! [`payload`] bodies of answers, [`failpoint`] what tests of crashes need, [`telemetry`] logs and metrics, [`upkeep`] what time demands, [`clock`] time.
+//! [`live`] what is exchanged while it runs, [`payload`] bodies of answers, [`reach`] how commands speak to a collector, [`failpoint`] what tests of crashes need,
+//! [`telemetry`] logs and metrics, [`upkeep`] what time demands, [`clock`] time.
 //!
 //! ## Invariants
 //! Invariant: no valid sign of consent to analytics means the event is dropped, and none of its bytes reaches a
@@ -63,9 +64,11 @@ pub mod clock;
 pub mod config;
 pub mod failpoint;
 pub mod ledger;
+pub mod live;
 pub mod payload;
 pub mod pipeline;
 pub mod policy;
+pub mod reach;
 pub mod routes;
 pub mod server;
 pub mod site;

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,13 +9,14 @@ use http::{Request, StatusCode};
 use hyper::body::Body;
 use serde::Serialize;
 
-use crate::accept::{self, Refusal, Submission};
+use crate::accept::{self, ClientAddress, Refusal, Submission};
 use crate::beacon::{self, RejectCode, Rejected};
 use crate::clock::{Clock, minute_of};
 use crate::consent;
 use crate::deidentify::{self, Keys, Networks, Salts};
 use crate::enrich::{self, agent::Agents, channel::spam::SpamDomains};
-use crate::ledger::{BOT, Outcome, SUBJECT_WITHDRAWN, SiteIndex};
+use crate::ledger::{BOT, HOSTNAME_UNKNOWN, Outcome, SUBJECT_WITHDRAWN, SiteIndex};
+use crate::live::Live;
 use crate::site::{BotRule, Sites};
 use crate::spool::{Batch, Spool, SpoolError};
 use crate::telemetry::Telemetry;
@@ -25,7 +25,7 @@ use crate::withdraw::{Choice, Subjects};
 /// Everything that an event meets on its way.
 pub struct Pipeline {
     /// Where events may come from and go to.
-    pub sites: Arc<Sites>,
+    pub sites: Live<Sites>,
     /// What a request is held to.
     pub limits: accept::Limits,
     /// The keys of the day.
@@ -91,14 +91,15 @@ impl Answer {
 
 impl Pipeline {
     /// Takes one request in. When this returns an answer, everything in it is durable.
-    pub async fn collect<B>(&self, request: Request<B>, peer: IpAddr) -> Result<Answer, Refusal>
+    pub async fn collect<B>(&self, request: Request<B>, client: ClientAddress) -> Result<Answer, Refusal>
     where
         B: Body<Data = Bytes> + Unpin,
     {
         // Asked before the body is read: a full spool costs the sender nothing but a header.
         self.spool.admit().map_err(refusal)?;
-        let submission = accept::receive(request, peer, self.clock.now_ms(), &self.limits).await?;
-        let (mut batch, rejected) = self.walk(&submission)?;
+        let submission = accept::receive(request, client, self.clock.now_ms(), &self.limits).await?;
+        let sites = self.sites.now();
+        let (mut batch, rejected) = self.walk(&submission, &sites)?;
         // The body goes; the batch that was made of it stays charged until it is on the disk.
         let mut held = submission.into_reservation();
         held.grow_to(batch.bytes())?;
@@ -115,8 +116,8 @@ impl Pipeline {
     }
 
     /// Beacon, gate, scrub, pseudonyms, row: each event ends in exactly one outcome.
-    fn walk(&self, submission: &Submission) -> Result<(Batch, Vec<RejectedEvent>), Refusal> {
-        let events = beacon::read(submission, &self.sites)?;
+    fn walk(&self, submission: &Submission, sites: &Sites) -> Result<(Batch, Vec<RejectedEvent>), Refusal> {
+        let events = beacon::read(submission, sites)?;
         let keys = self.salts.keys(submission.received_at_ms()).map_err(|error| {
             tracing::error!(%error, "the salt of the day cannot be kept; no event is taken without it");
             Refusal::SpoolFailed
@@ -124,12 +125,18 @@ impl Pipeline {
         let mut batch = Batch::new(minute_of(submission.received_at_ms()));
         let mut rejected: Vec<(usize, RejectCode)> = Vec::new();
         let mut received = 0;
+        let mut charged = None;
         for (index, entry) in events.enumerate() {
             received += 1;
             let site = match &entry {
                 Ok(beacon) => Some(beacon.around().site),
                 Err(rejected) => rejected.site,
             };
+            // Once for a body of one site.
+            if let Some(site) = site.filter(|site| !charged.is_some_and(|last| Arc::ptr_eq(last, site))) {
+                self.limits.admit_to(&site.id)?;
+                charged = Some(site);
+            }
             let line = batch.tally().site(site);
             batch.tally().count(line, Outcome::Received);
             match self.row(entry, &keys, &mut batch, line) {
@@ -169,6 +176,9 @@ impl Pipeline {
     ) -> Result<(), NoRow> {
         let beacon = entry.map_err(|rejected| NoRow::Rejected(rejected.code))?;
         let bots = beacon.around().site.bots;
+        if beacon.is_elsewhere() {
+            return Err(NoRow::Dropped(HOSTNAME_UNKNOWN));
+        }
         let consented = consent::gate(beacon).map_err(|reason| NoRow::Dropped(reason.code()))?;
         let mut scrubbed = deidentify::scrub(consented).map_err(NoRow::Rejected)?;
         scrubbed.locate(&self.networks);

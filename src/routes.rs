@@ -1,17 +1,15 @@
 //! What the public and the admin address answer. The public one has no path that reads data.
 
-use std::convert::Infallible;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::watch;
 
-use crate::accept::Refusal;
+use crate::accept::{ClientAddress, Peer, Refusal};
 use crate::assets::Assets;
 use crate::beacon::GIF;
 use crate::config::Secret;
@@ -55,7 +53,10 @@ struct Cors {
 impl Cors {
     fn put(self, headers: &mut HeaderMap) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, self.origin);
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
+        headers.insert(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("retry-after, ratelimit, ratelimit-policy"),
+        );
         headers.insert(header::VARY, HeaderValue::from_static("origin"));
         if self.credentials {
             headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
@@ -88,6 +89,14 @@ fn refuse(refusal: Refusal) -> Reply {
     if let Some(seconds) = refusal.retry_after_s() {
         reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if let Refusal::Limited(limited) = refusal {
+        for (name, value) in [("ratelimit-policy", limited.policy()), ("ratelimit", limited.state())] {
+            // Our own words and numbers always make a header.
+            if let Ok(value) = HeaderValue::try_from(value) {
+                reply.headers_mut().insert(HeaderName::from_static(name), value);
+            }
+        }
+    }
     if refusal == Refusal::BodySlow {
         // What is left of the body is not worth reading.
         reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -103,12 +112,21 @@ fn not_allowed(allow: &'static str) -> Reply {
 
 impl Routes {
     /// The public address.
-    pub async fn public(&self, request: Request<Incoming>, peer: IpAddr) -> Result<Reply, Infallible> {
+    pub async fn public(&self, request: Request<Incoming>, peer: Peer) -> Reply {
         let method = request.method().clone();
         let (route, begun) = (Route::of(request.uri().path()), Instant::now());
+        let limits = &self.pipeline.limits;
+        let client = limits.client_of(peer, request.headers());
+        let health = matches!(request.uri().path(), "/livez" | "/readyz");
+        // Before anything of the body is read. Who asks whether the collector lives is not turned away.
+        if let Err(refusal) = if health { Ok(()) } else { limits.admit(client) } {
+            let reply = self.turn_away(request.headers(), refusal);
+            self.pipeline.telemetry.answered(route, begun.elapsed());
+            return reply;
+        }
         let reply = match (request.uri().path(), &method) {
             ("/v1/events", &Method::POST) | ("/v1/pixel.gif", &Method::GET) => {
-                self.events(request, peer).await
+                self.events(request, client).await
             }
             ("/v1/events", &Method::OPTIONS) => self.preflight(request.headers(), request.uri().query()),
             (path, &Method::OPTIONS) if path.starts_with(SUBJECTS_PATH) => {
@@ -116,7 +134,7 @@ impl Routes {
             }
             // Rare and large: in a place of its own, or every request's future would have room for it.
             (path, _) if path.starts_with(SUBJECTS_PATH) => {
-                Box::pin(self.subjects(request, peer, false)).await
+                Box::pin(self.subjects(request, client, false)).await
             }
             ("/v1/events", _) => not_allowed("POST, OPTIONS"),
             ("/v1/pixel.gif", _) => not_allowed("GET"),
@@ -133,18 +151,28 @@ impl Routes {
             _ => refuse(Refusal::NotFound),
         };
         self.pipeline.telemetry.answered(route, begun.elapsed());
-        Ok(reply)
+        reply
     }
 
     /// Whether a site says so in its configuration; the gate honours the header in any case.
     fn honours_gpc(&self) -> bool {
-        self.pipeline.sites.iter().any(|site| site.consent.gpc_json())
+        self.pipeline.sites.now().iter().any(|site| site.consent.gpc_json())
     }
 
-    async fn events(&self, request: Request<Incoming>, peer: IpAddr) -> Reply {
+    /// Refuses a request that a page may want to know the reason of.
+    fn turn_away(&self, headers: &HeaderMap, refusal: Refusal) -> Reply {
+        self.pipeline.telemetry.refused(refusal);
+        let mut reply = refuse(refusal);
+        if let Some(cors) = self.cors(headers) {
+            cors.put(reply.headers_mut());
+        }
+        reply
+    }
+
+    async fn events(&self, request: Request<Incoming>, client: ClientAddress) -> Reply {
         let pixel = *request.method() == Method::GET;
         let cors = self.cors(request.headers());
-        let mut reply = match self.pipeline.collect(request, peer).await {
+        let mut reply = match self.pipeline.collect(request, client).await {
             Ok(answer) if pixel && answer.status().is_success() => reply(StatusCode::OK, "image/gif", GIF),
             Ok(answer) => told(&answer),
             Err(refusal) => {
@@ -159,9 +187,9 @@ impl Routes {
     }
 
     /// What a subject asks for, with its own token.
-    async fn subjects(&self, request: Request<Incoming>, peer: IpAddr, admin: bool) -> Reply {
+    async fn subjects(&self, request: Request<Incoming>, client: ClientAddress, admin: bool) -> Reply {
         let cors = self.cors(request.headers());
-        let mut answer = match self.rights.clone().answer(request, peer, admin).await {
+        let mut answer = match self.rights.clone().answer(request, client, admin).await {
             Ok(Said { status, content_type, policy, body }) => {
                 let mut answer = reply(status, content_type, body);
                 answer.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -196,7 +224,7 @@ impl Routes {
         let known = named.is_none_or(|site| {
             let origin =
                 headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or_default();
-            self.pipeline.sites.by_id(&site).is_some_and(|site| site.allows_origin(origin))
+            self.pipeline.sites.now().by_id(&site).is_some_and(|site| site.allows_origin(origin))
         });
         let Some(cors) = self.cors(headers).filter(|_| known) else {
             return refuse(Refusal::OriginForbidden);
@@ -217,7 +245,8 @@ impl Routes {
     fn cors(&self, headers: &HeaderMap) -> Option<Cors> {
         let origin = headers.get(header::ORIGIN)?;
         let text = origin.to_str().ok()?;
-        let mut allowing = self.pipeline.sites.iter().filter(|site| site.allows_origin(text)).peekable();
+        let sites = self.pipeline.sites.now();
+        let mut allowing = sites.iter().filter(|site| site.allows_origin(text)).peekable();
         allowing.peek()?;
         // A site that takes any origin must not tell any page what its visitors' cookies say.
         let credentials = allowing.any(|site| !site.allows_any_origin() || !site.consent.reads_cookies());
@@ -258,7 +287,7 @@ impl Routes {
     }
 
     /// The admin address.
-    pub async fn admin(&self, request: Request<Incoming>, peer: IpAddr) -> Reply {
+    pub async fn admin(&self, request: Request<Incoming>, peer: Peer) -> Reply {
         let path = request.uri().path();
         if let Some(health) = self.health(path, true) {
             return health;
@@ -286,7 +315,8 @@ impl Routes {
             }
             ("/metrics", _) => not_allowed("GET, HEAD"),
             (path, _) if path.starts_with(SUBJECTS_PATH) => {
-                Box::pin(self.subjects(request, peer, true)).await
+                let client = self.pipeline.limits.client_of(peer, request.headers());
+                Box::pin(self.subjects(request, client, true)).await
             }
             _ => refuse(Refusal::NotFound),
         }

@@ -1,21 +1,26 @@
 //! `run`: the caller owns the sockets, the clock and the stop signal; this owns everything between them.
 
-use std::convert::Infallible;
+pub mod doctor;
+pub mod listen;
+mod reload;
+pub mod service_manager;
+pub mod signals;
+mod speak;
+mod stream;
+mod tls;
+
 use std::io;
-use std::net::IpAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
-use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+pub use listen::{Listen, Listener};
+pub use reload::Reload;
+pub(crate) use tls::provider;
+pub use tls::{Certificates, TlsError, TlsFile};
 
 use crate::accept::Limits;
 use crate::assets::Assets;
@@ -24,14 +29,17 @@ use crate::config::Config;
 use crate::deidentify::{SaltError, Salts};
 use crate::enrich::agent::Agents;
 use crate::enrich::bot::Bots;
+use crate::live::Live;
 use crate::pipeline::Pipeline;
-use crate::routes::{Reply, Routes};
+use crate::routes::Routes;
 use crate::spool::Spool;
 use crate::store::{self, Brief, MigrateError, Shipper, Source, State};
 use crate::tally::Statistics;
 use crate::telemetry::Telemetry;
 use crate::upkeep::Upkeep;
 use crate::withdraw::{self, Rights, Subjects};
+use reload::Reloader;
+use speak::{Face, Speaker};
 
 /// How long open connections may finish their requests when the collector stops.
 const FINISH: Duration = Duration::from_secs(5);
@@ -40,15 +48,6 @@ const FINISH: Duration = Duration::from_secs(5);
 const STORE_WAIT: Duration = Duration::from_secs(10);
 /// How long the store may take over one step of its preparation.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
-/// The longest life of a connection; then it may finish what it is at. A sender simply opens another one.
-const CONNECTION_AGE_MAX: Duration = Duration::from_secs(600);
-/// Streams that one HTTP/2 connection may have open.
-const STREAMS_MAX: u32 = 128;
-/// Bytes of headers in one request over HTTP/2.
-const HEADER_BYTES_MAX: u32 = 16 * 1024;
-/// Bytes that HTTP/1.1 may buffer of a connection; its headers have to fit.
-const HTTP1_BUFFER_BYTES_MAX: usize = 64 * 1024;
-
 /// What ends the collector.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -78,14 +77,39 @@ pub enum RunError {
 ///
 /// `on_ready` is called once, when beacons are taken and the store is migrated.
 pub async fn run(
-    public: TcpListener,
-    admin: TcpListener,
+    public: impl Into<Listener>,
+    admin: impl Into<Listener>,
     config: Config,
     clock: Clock,
     source: Source,
     stop: impl Future<Output = ()>,
     on_ready: impl FnOnce(),
 ) -> Result<(), RunError> {
+    let sockets = Sockets { public: public.into(), admin: admin.into(), reload: None };
+    run_with(sockets, config, clock, source, stop, on_ready).await
+}
+
+/// What the collector is reached by from outside.
+#[derive(Debug)]
+pub struct Sockets {
+    /// Where beacons come in.
+    pub public: Listener,
+    /// Where metrics and health are.
+    pub admin: Listener,
+    /// How the configuration is read again; `None`: never.
+    pub reload: Option<Reload>,
+}
+
+/// As [`run`], with a configuration that can be read again.
+pub async fn run_with(
+    sockets: Sockets,
+    config: Config,
+    clock: Clock,
+    source: Source,
+    stop: impl Future<Output = ()>,
+    on_ready: impl FnOnce(),
+) -> Result<(), RunError> {
+    let Sockets { public, admin, reload } = sockets;
     let data_dir = config.file.data_dir.clone();
     let in_data_dir = |source| RunError::DataDir { path: data_dir.clone(), source };
     let telemetry = Telemetry::new();
@@ -109,7 +133,7 @@ pub async fn run(
     let bots = Bots::from_json(CRAWLERS).map_err(|error| RunError::Agents(error.to_string()))?;
     let (state, store) = watch::channel(State::Starting("not reached yet".into()));
     let pipeline = Arc::new(Pipeline {
-        sites: config.sites.clone(),
+        sites: Live::from(config.sites.clone()),
         limits: Limits::new(&config.file),
         salts,
         subjects: subjects.clone(),
@@ -141,12 +165,12 @@ pub async fn run(
     };
     let rights = Arc::new(Rights::open(&config, parts).map_err(in_data_dir)?);
     let statistics =
-        Statistics::new(&data_dir, config.sites.clone(), source.clone(), store.clone(), clock.clone());
+        Statistics::new(&data_dir, pipeline.sites.clone(), source.clone(), store.clone(), clock.clone());
     let routes = Arc::new(Routes {
-        pipeline,
+        pipeline: pipeline.clone(),
         statistics: Arc::new(statistics),
         assets: Assets::new(config.sites.by_id("demo").is_some()),
-        store,
+        store: store.clone(),
         rights: rights.clone(),
         admin_token: config.file.admin_token.clone(),
     });
@@ -168,10 +192,19 @@ pub async fn run(
         }
     };
     let (closing, closed) = watch::channel(false);
-    let servers = [
-        tokio::spawn(serve(public, routes.clone(), Face::Public, config.clone(), closed.clone())),
-        tokio::spawn(serve(admin, routes.clone(), Face::Admin, config.clone(), closed)),
+    let certificates = config.certificates.clone();
+    let for_admin = certificates.clone().filter(|_| config.file.tls.as_ref().is_some_and(|tls| tls.admin));
+    let proxy_protocol = config.file.proxy_protocol;
+    let speakers = [
+        (public, Speaker::new(routes.clone(), Face::Public, certificates.clone(), proxy_protocol)),
+        (admin, Speaker::new(routes.clone(), Face::Admin, for_admin, false)),
     ];
+    let servers = speakers.map(|(listener, speaker)| {
+        tokio::spawn(serve(listener, Arc::new(speaker), config.file.connections_max, closed.clone()))
+    });
+    drop(closed);
+    let reloader = Reloader::new(config.clone(), pipeline, certificates, source.clone(), store);
+    let reloader = tokio::spawn(reloader.run(reload));
     let mut shipping = {
         let shipper = shipper.clone();
         tokio::spawn(async move { shipper.run().await })
@@ -195,6 +228,8 @@ pub async fn run(
         }
     }
     tracing::info!("stopping: finishing requests");
+    service_manager::stopping();
+    reloader.abort();
     preparing.abort();
     // What it was at is done again after the next start.
     rights.abort();
@@ -284,23 +319,16 @@ async fn until(flag: &mut watch::Receiver<bool>) {
     let _ = flag.wait_for(|&set| set).await;
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Face {
-    Public,
-    Admin,
-}
-
 /// Accepts connections until `closed`, then lets the open ones finish.
 async fn serve(
-    listener: TcpListener,
-    routes: Arc<Routes>,
-    face: Face,
-    config: Config,
+    listener: Listener,
+    speaker: Arc<Speaker>,
+    connections_max: usize,
     mut closed: watch::Receiver<bool>,
 ) {
-    let room = Arc::new(Semaphore::new(config.file.connections_max.min(Semaphore::MAX_PERMITS)));
-    let speaker = Arc::new(Speaker::new(Duration::from_millis(config.file.header_timeout_ms)));
-    let graceful = Arc::new(GracefulShutdown::new());
+    let room = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
+    // Each connection holds one end: when the other end has nobody left to hear from, all have ended.
+    let (open, mut all_ended) = mpsc::channel::<()>(1);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -320,86 +348,22 @@ async fn serve(
             permit = room.clone().acquire_owned() => permit,
             () = until(&mut closed) => break,
         };
-        let (routes, speaker, watcher) = (routes.clone(), speaker.clone(), graceful.watcher());
-        let peer: IpAddr = peer.ip();
-        let service = service_fn(move |request| {
-            let routes = routes.clone();
-            async move {
-                match face {
-                    Face::Public => routes.public(request, peer).await,
-                    Face::Admin => Ok(routes.admin(request, peer).await),
-                }
-            }
-        });
+        let (speaker, closed, open) = (speaker.clone(), closed.clone(), open.clone());
         tokio::spawn(async move {
-            speaker.speak(stream, service, watcher).await;
-            drop(permit);
+            speaker.speak(stream, peer, closed).await;
+            drop((permit, open));
         });
     }
-    drop(listener);
-    if let Some(graceful) = Arc::into_inner(graceful) {
-        let _ = tokio::time::timeout(FINISH, graceful.shutdown()).await;
-    }
+    drop((listener, open));
+    let _ = tokio::time::timeout(FINISH + Duration::from_secs(1), all_ended.recv()).await;
 }
 
-/// Speaks HTTP/1.1, or HTTP/2 to those who begin with its preface.
-struct Speaker {
-    http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
-    patience: Duration,
-}
-
-impl Speaker {
-    fn new(patience: Duration) -> Self {
-        let mut http1 = http1::Builder::new();
-        http1.timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(HTTP1_BUFFER_BYTES_MAX);
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
-        http2
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(STREAMS_MAX)
-            .max_header_list_size(HEADER_BYTES_MAX)
-            .keep_alive_interval(Some(Duration::from_secs(30)));
-        Self { http1, http2, patience }
-    }
-
-    /// Serves one connection to its end. A broken one is the other side's affair; what was acknowledged is durable.
-    async fn speak<S>(&self, stream: TcpStream, service: S, watcher: Watcher)
-    where
-        S: Service<Request<Incoming>, Response = Reply, Error = Infallible> + Send + 'static,
-        S::Future: Send + 'static,
-    {
-        let _ = stream.set_nodelay(true);
-        match tokio::time::timeout(self.patience, begins_as_http2(&stream)).await {
-            Ok(Ok(true)) => {
-                let connection = self.http2.serve_connection(TokioIo::new(stream), service);
-                aged(watcher.watch(connection)).await;
-            }
-            Ok(Ok(false)) => {
-                let connection = self.http1.serve_connection(TokioIo::new(stream), service);
-                aged(watcher.watch(connection)).await;
-            }
-            // Nobody spoke in time.
-            Ok(Err(_)) | Err(_) => {}
-        }
-    }
-}
-
-async fn aged(connection: impl Future) {
-    let _ = tokio::time::timeout(CONNECTION_AGE_MAX, connection).await;
-}
-
-/// Looks at the first bytes without taking them.
-async fn begins_as_http2(stream: &TcpStream) -> io::Result<bool> {
-    const PREFACE: &[u8] = b"PRI ";
-    let mut first = [0; PREFACE.len()];
-    loop {
-        match stream.peek(&mut first).await? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            seen if first[..seen] != PREFACE[..seen] => return Ok(false),
-            seen if seen == PREFACE.len() => return Ok(true),
-            _ => tokio::time::sleep(Duration::from_millis(5)).await,
-        }
-    }
+/// Lets the process open as many files as it may: a connection is one.
+pub fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where it may not, `connections_max` may be out of reach, and accepting says so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 /// Locks the data directory for one collector. The lock lives as long as the file.

@@ -1,17 +1,22 @@
 //! A site: whose events are taken, from which origins, under which rules.
 
+mod rules;
+
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use rules::{BotRule, HostnameRule, TsPrecision};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::accept::ServerKeys;
 use crate::config::{Fault, nearest_zone};
 use crate::consent::{Rules, RulesFile};
 use crate::deidentify::url::{InternalHosts, QueryAllowList};
 
 /// A `[[site]]` as written.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SiteFile {
     /// Name of the site on the wire and in every table: letters, digits, `-`, `_`, `.`; at most 64.
@@ -53,69 +58,23 @@ pub struct SiteFile {
     /// Whether a random token of the browser may link a subject's events, so that they can be exported and erased.
     #[serde(default)]
     pub subjects: bool,
+    /// Keys, one a line, that the site's back ends sign with. Where there are some, a request without an `Origin` (no browser's)
+    /// is taken only with a signature of one of them.
+    #[schemars(example = "/run/secrets/shop_server_keys")]
+    pub server_key_file: Option<PathBuf>,
+    /// Hosts that the site's pages are on, each with its subdomains; none: any.
+    #[serde(default)]
+    #[schemars(example = ["shop.example"])]
+    pub hostnames: Vec<String>,
+    /// Events of pages elsewhere: `drop` (counted, and left out) or `reject` (and the sender is told).
+    #[serde(default)]
+    pub unknown_hostnames: HostnameRule,
+    /// Requests in a second that the site may go on getting; absent: as `[limits]` says for each site.
+    #[schemars(example = 500)]
+    pub requests_per_s_max: Option<u32>,
     /// How consent is learnt.
     #[serde(default)]
     pub consent: RulesFile,
-}
-
-/// How exactly a row says when it happened. A coarser time tells less of what one visitor did; lengths of visits are kept as
-/// they are, for they come from `engaged_ms`, and events of one moment are told apart by their ids alone.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TsPrecision {
-    /// As it was sent.
-    #[default]
-    Millisecond,
-    /// Cut to the second.
-    Second,
-    /// Cut to the minute.
-    Minute,
-    /// Cut to the hour; visits without an id of the tracker's are then stitched by the hour.
-    Hour,
-}
-
-impl TsPrecision {
-    /// Cuts a time in milliseconds since 1970.
-    pub fn cut(self, ts_ms: i64) -> i64 {
-        let unit_ms = match self {
-            Self::Millisecond => return ts_ms,
-            Self::Second => 1_000,
-            Self::Minute => crate::clock::MINUTE_MS,
-            Self::Hour => crate::clock::HOUR_MS,
-        };
-        ts_ms - ts_ms.rem_euclid(unit_ms)
-    }
-
-    /// As the end of "the time to the ...".
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Millisecond => "millisecond",
-            Self::Second => "second",
-            Self::Minute => "minute",
-            Self::Hour => "hour",
-        }
-    }
-}
-
-/// What becomes of events that a program sent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum BotRule {
-    /// Kept with `bot` = 1, and in no report.
-    #[default]
-    Mark,
-    /// Dropped, and counted.
-    Drop,
-}
-
-impl BotRule {
-    /// In words, as the end of "events of programs are ...".
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Mark => "kept, and in no report",
-            Self::Drop => "dropped",
-        }
-    }
 }
 
 fn default_query_params() -> Vec<String> {
@@ -158,6 +117,10 @@ impl SiteFile {
             timezone: default_timezone(),
             k_anonymity: default_k_anonymity(),
             subjects: false,
+            server_key_file: None,
+            hostnames: Vec::new(),
+            unknown_hostnames: HostnameRule::default(),
+            requests_per_s_max: None,
             consent: RulesFile::default(),
         }
     }
@@ -190,6 +153,11 @@ pub struct Site {
     pub subjects: bool,
     /// How consent is learnt.
     pub consent: Rules,
+    /// What its back ends sign with; `None`: they need not.
+    pub server_keys: Option<ServerKeys>,
+    /// What becomes of events of pages elsewhere.
+    pub unknown_hostnames: HostnameRule,
+    hostnames: Option<InternalHosts>,
     origins: Origins,
 }
 
@@ -243,15 +211,34 @@ impl Site {
             let what = format!("\"{host}\" is not a host name of one's own");
             faults.push(Fault::new("internal_hosts", what, "write names such as shop.example"));
         }
+        let hostnames = match written.hostnames.as_slice() {
+            [] => Ok(None),
+            names => InternalHosts::new(names.iter().map(String::as_str)).map(Some),
+        };
+        if let Err(host) = &hostnames {
+            let what = format!("\"{host}\" is not a host name of one's own");
+            faults.push(Fault::new("hostnames", what, "write names such as shop.example"));
+        }
+        let server_keys = written.server_key_file.as_deref().map(ServerKeys::read).transpose();
+        if let Err(fault) = &server_keys {
+            faults.push(fault.clone());
+        }
         let consent = Rules::resolve(&written.consent);
         if let Err(fault) = &consent {
             faults.push(fault.clone().under("consent"));
         }
-        let (Ok(internal_hosts), Ok(consent)) = (internal_hosts, consent) else { return Err(faults) };
+        let (Ok(internal_hosts), Ok(hostnames), Ok(server_keys), Ok(consent)) =
+            (internal_hosts, hostnames, server_keys, consent)
+        else {
+            return Err(faults);
+        };
         if !faults.is_empty() {
             return Err(faults);
         }
         Ok(Arc::new(Self {
+            server_keys,
+            hostnames,
+            unknown_hostnames: written.unknown_hostnames,
             query_params: QueryAllowList::new(&written.query_params),
             internal_hosts,
             bots: written.bots,
@@ -294,6 +281,14 @@ impl Site {
     /// Whether the site takes any origin; answers then must not allow credentials.
     pub fn allows_any_origin(&self) -> bool {
         matches!(self.origins, Origins::Any)
+    }
+
+    /// Whether a page at this URL is one of the site's. Where hosts are listed, one that cannot be read is none of them.
+    pub fn knows_page(&self, page: &str) -> bool {
+        self.hostnames.as_ref().is_none_or(|hostnames| {
+            url::Url::parse(page)
+                .is_ok_and(|page| page.host_str().is_some_and(|host| hostnames.contains(host)))
+        })
     }
 
     /// Whether a custom property of this name is kept.

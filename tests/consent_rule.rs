@@ -110,7 +110,7 @@ async fn a_dropped_event_is_answered_like_an_accepted_one() {
     let pipeline = Pipeline {
         subjects: Default::default(),
         limits: Limits::new(&config),
-        sites: config.resolve().unwrap().sites,
+        sites: config.resolve().unwrap().sites.into(),
         salts: Salts::open(&dir.path().join("salts"), SaltStore::File, vec!["shop".into()], NOW).unwrap(),
         agents: Agents::from_json(rules, 16).unwrap(),
         networks: Default::default(),

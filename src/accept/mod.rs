@@ -4,22 +4,31 @@
 //! stranger wrote into a header.
 
 mod address;
+mod admit;
 mod body;
 mod budget;
+mod connections;
 mod hints;
+pub mod proxy;
 mod refusal;
+mod signature;
 mod zstandard;
 
-use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::{HeaderMap, Request, header};
 use hyper::body::Body;
 
-pub use address::{ClientAddress, Proxies};
+pub use address::{ClientAddress, Hop, Peer, Proxies};
+pub use admit::{Admission, Limited, LimitsFile, Network, NetworkKey, Scope};
 pub use budget::{Budget, Reservation};
+pub use connections::{Connected, Connections};
 use hints::Present;
 pub use hints::{ClientHints, HeaderTraits};
 pub use refusal::{Fault, Refusal};
+pub use signature::{SIGNATURE_HEADER, ServerKeys, SignatureFault};
 
 use crate::config::File;
 
@@ -37,33 +46,126 @@ pub enum Form {
     Pixel,
 }
 
-/// What every request is held to. One for the whole collector.
+/// What every request is held to. One for the whole collector; can be exchanged while it runs.
 #[derive(Debug)]
 pub struct Limits {
+    bounds: ArcSwap<Bounds>,
+    budget: Budget,
+    connections: Arc<Connections>,
+    signatures: signature::Seen,
+    key: NetworkKey,
+}
+
+/// How long a connection may take over what.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// For all headers of a request, and for what comes before the first one.
+    pub header: Duration,
+    /// For nothing at all.
+    pub idle: Duration,
+    /// For taking nothing of an answer.
+    pub write: Duration,
+    /// For its whole life.
+    pub age: Duration,
+}
+
+/// What may be exchanged: all at once, so that no request is held to half of each.
+#[derive(Debug)]
+struct Bounds {
     body_bytes_max: usize,
     body_decoded_bytes_max: usize,
     body_timeout_ms: u64,
-    budget: Budget,
+    pace: Pace,
     proxies: Proxies,
+    admission: Admission,
 }
 
-impl Limits {
-    /// Takes the limits from the configuration.
-    pub fn new(config: &File) -> Self {
+impl Bounds {
+    fn new(config: &File, key: NetworkKey) -> Self {
+        let sites = config.site.iter().map(|site| (site.id.as_str(), site.requests_per_s_max));
+        // Without any site there is `demo`.
+        let demo = config.site.is_empty().then_some(("demo", None));
         Self {
             body_bytes_max: config.body_bytes_max,
             body_decoded_bytes_max: config.body_decoded_bytes_max,
             body_timeout_ms: config.body_timeout_ms,
-            budget: Budget::new(config.bodies_in_flight_bytes_max),
+            pace: Pace {
+                header: Duration::from_millis(config.header_timeout_ms),
+                idle: Duration::from_millis(config.limits.idle_timeout_ms),
+                write: Duration::from_millis(config.limits.write_timeout_ms),
+                age: Duration::from_secs(config.limits.connection_age_s_max),
+            },
             proxies: Proxies::new(&config.trusted_proxies, config.client_address_header.as_deref()),
+            admission: Admission::new(&config.limits, sites.chain(demo), key),
         }
     }
 }
 
 impl Limits {
+    /// Takes the limits from the configuration.
+    pub fn new(config: &File) -> Self {
+        let key = NetworkKey::random();
+        let connections = Arc::new(Connections::default());
+        connections.limit(config.limits.connections_per_network_max);
+        Self {
+            connections,
+            signatures: signature::Seen::default(),
+            bounds: ArcSwap::from_pointee(Bounds::new(config, key.clone())),
+            budget: Budget::new(config.bodies_in_flight_bytes_max),
+            key,
+        }
+    }
+
+    /// Exchanges all limits but `bodies_in_flight_bytes_max`. Who has used how much is forgotten.
+    pub fn replace(&self, config: &File) {
+        self.connections.limit(config.limits.connections_per_network_max);
+        self.bounds.store(Arc::new(Bounds::new(config, self.key.clone())));
+    }
+
     /// Largest body after decompression, and largest record that is made of one, in bytes.
     pub fn body_decoded_bytes_max(&self) -> usize {
-        self.body_decoded_bytes_max
+        self.bounds.load().body_decoded_bytes_max
+    }
+
+    /// How long a connection may take over what.
+    pub fn pace(&self) -> Pace {
+        self.bounds.load().pace
+    }
+
+    /// Whether a peer is one of our proxies.
+    pub fn trusts(&self, peer: Peer) -> bool {
+        self.bounds.load().proxies.trusts(peer)
+    }
+
+    /// Counts a connection for as long as the answer is kept. The error: its network has as many as it may. Those of our
+    /// proxies, and of networks without a limit, are not counted.
+    pub fn connect(&self, peer: Peer) -> Result<Option<Connected>, Refusal> {
+        let bounds = self.bounds.load();
+        if bounds.proxies.trusts(peer) || bounds.admission.is_unlimited(peer.address()) {
+            return Ok(None);
+        }
+        let counted = self.connections.open(self.key.network(peer.address()));
+        counted.map(Some).ok_or(Refusal::Limited(Limited::of(Scope::Network)))
+    }
+
+    /// Whom a request came from: `peer` is the socket's other end.
+    pub fn client_of(&self, peer: Peer, headers: &HeaderMap) -> ClientAddress {
+        self.bounds.load().proxies.client_of(peer, headers)
+    }
+
+    /// Counts a request of a client. The error is the answer.
+    pub fn admit(&self, client: ClientAddress) -> Result<(), Refusal> {
+        self.bounds.load().admission.admit(client)
+    }
+
+    /// Counts a request to a site. The error is the answer.
+    pub fn admit_to(&self, site: &str) -> Result<(), Refusal> {
+        self.bounds.load().admission.admit_to(site)
+    }
+
+    /// Forgets networks that have been quiet; to be called now and then.
+    pub fn tidy(&self) {
+        self.bounds.load().admission.tidy();
     }
 }
 
@@ -95,6 +197,7 @@ pub struct Submission {
     received_at_ms: i64,
     /// The body's share of the budget.
     held: Reservation,
+    signatures: signature::Seen,
 }
 
 impl std::fmt::Debug for Submission {
@@ -105,10 +208,10 @@ impl std::fmt::Debug for Submission {
 
 /// Reads a `POST /v1/events` or a `GET /v1/pixel.gif` whole.
 ///
-/// `peer` is the socket's other end and `received_at_ms` the collector's clock. The error is the answer.
+/// `client` is whom it came from and `received_at_ms` the collector's clock. The error is the answer.
 pub async fn receive<B>(
     request: Request<B>,
-    peer: IpAddr,
+    client: ClientAddress,
     received_at_ms: i64,
     limits: &Limits,
 ) -> Result<Submission, Refusal>
@@ -117,17 +220,17 @@ where
 {
     let (parts, stream) = request.into_parts();
     let mut held = limits.budget.hold();
+    let bounds = limits.bounds.load_full();
     let (form, body) = if parts.method == http::Method::GET {
         (Form::Pixel, Vec::new())
     } else {
         let form = form_of(&parts.headers)?;
         let coding = body::Coding::of(&parts.headers)?;
-        let timeout = std::time::Duration::from_millis(limits.body_timeout_ms);
-        let reading = body::read(stream, limits.body_bytes_max, &mut held);
+        let timeout = std::time::Duration::from_millis(bounds.body_timeout_ms);
+        let reading = body::read(stream, bounds.body_bytes_max, &mut held);
         let raw = tokio::time::timeout(timeout, reading).await.map_err(|_| Refusal::BodySlow)??;
-        (form, body::decode(raw, coding, limits.body_decoded_bytes_max, &mut held)?)
+        (form, body::decode(raw, coding, bounds.body_decoded_bytes_max, &mut held)?)
     };
-    let client = limits.proxies.client_of(peer, &parts.headers);
     Ok(Submission {
         form,
         body,
@@ -137,6 +240,7 @@ where
         client,
         received_at_ms,
         held,
+        signatures: limits.signatures.clone(),
     })
 }
 
@@ -186,6 +290,11 @@ impl Submission {
     /// The `Origin` header; `None` where there is none (a server, a tool), `Some("")` where it is not text.
     pub fn origin(&self) -> Option<&str> {
         self.headers.get(header::ORIGIN).map(|value| value.to_str().unwrap_or_default())
+    }
+
+    /// Whether one of these keys signed the request, now and for the first time. To be asked once for a request.
+    pub fn verify(&self, keys: &ServerKeys) -> Result<(), SignatureFault> {
+        signature::verify(&self.headers, &self.body, keys, &self.signatures, self.received_at_ms)
     }
 
     /// The `Referer` header: on a pixel, the page that shows it.

@@ -2,6 +2,8 @@
 
 use http::StatusCode;
 
+use super::admit::{Limited, Scope};
+
 /// Who has to change something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -58,11 +60,13 @@ pub enum Refusal {
     SubjectsTooMany,
     /// The store is away, and the request needs it.
     StoreAway,
+    /// More requests than a network, a site or everybody together may send.
+    Limited(Limited),
 }
 
 impl Refusal {
     /// All of them, for metrics that show a zero before the first.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::TypeUnsupported,
@@ -85,6 +89,9 @@ impl Refusal {
         Self::SubjectInvalid,
         Self::SubjectsTooMany,
         Self::StoreAway,
+        Self::Limited(Limited::of(Scope::Network)),
+        Self::Limited(Limited::of(Scope::Site)),
+        Self::Limited(Limited::of(Scope::All)),
     ];
 
     /// The stable word for programs: in the answer's body and as a metric label.
@@ -112,6 +119,11 @@ impl Refusal {
             Self::SubjectInvalid => "subject_invalid",
             Self::SubjectsTooMany => "subjects_too_many",
             Self::StoreAway => "store_away",
+            Self::Limited(limited) => match limited.scope {
+                Scope::Network => "network_limited",
+                Scope::Site => "site_limited",
+                Scope::All => "limited",
+            },
         }
     }
 
@@ -130,7 +142,7 @@ impl Refusal {
             | Self::SubjectInvalid
             | Self::EventsEmpty => StatusCode::BAD_REQUEST,
             Self::SiteUnknown | Self::OriginForbidden => StatusCode::FORBIDDEN,
-            Self::SubjectsTooMany => StatusCode::TOO_MANY_REQUESTS,
+            Self::SubjectsTooMany | Self::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded | Self::SpoolFull | Self::SpoolFailed | Self::ShuttingDown | Self::StoreAway => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -167,6 +179,13 @@ impl Refusal {
             }
             Self::SubjectsTooMany => "too many requests from this network; retry later",
             Self::StoreAway => "the database is away; retry later",
+            Self::Limited(limited) => match limited.scope {
+                Scope::Network => {
+                    "too many requests from this network; send more events in one body, or retry later"
+                }
+                Scope::Site => "too many requests to this site; send more events in one body, or retry later",
+                Scope::All => "too many requests at the moment; retry later",
+            },
         }
     }
 
@@ -176,6 +195,7 @@ impl Refusal {
             Self::Overloaded | Self::ShuttingDown => Some(1),
             Self::SpoolFull | Self::SpoolFailed | Self::StoreAway => Some(10),
             Self::SubjectsTooMany => Some(60),
+            Self::Limited(limited) => Some(limited.wait_s),
             _ => None,
         }
     }

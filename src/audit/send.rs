@@ -6,20 +6,17 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
 use super::canary::{Canary, Variant, percent};
 use super::hints::hinted;
 use super::search::{Needles, Stream};
+use crate::reach::{Reach, ReachClient};
 
 /// Events in one body.
 const BATCH_EVENTS: usize = 20;
@@ -61,7 +58,7 @@ pub struct Sent {
 #[derive(Debug)]
 pub struct Target<'a> {
     /// The public address of the collector.
-    pub public: SocketAddr,
+    pub public: &'a Reach,
     /// The site that the events name.
     pub site: &'a str,
     /// The host of their pages, by which their rows can be told from others.
@@ -109,13 +106,11 @@ pub const FIELDS: [&str; 33] = [
     "a field that is none",
 ];
 
-type Http = Client<HttpConnector, Full<Bytes>>;
-
 /// Sends; feeds the answers to a search.
 pub struct Sender<'a> {
     target: &'a Target<'a>,
-    http1: Http,
-    http2: Http,
+    http1: ReachClient,
+    http2: ReachClient,
     needles: Stream<'a>,
     sent: Sent,
     turn: usize,
@@ -156,11 +151,10 @@ fn encode(encoding: &str, body: &[u8]) -> std::io::Result<Vec<u8>> {
 impl<'a> Sender<'a> {
     /// Nothing is sent yet.
     pub fn new(target: &'a Target<'a>, needles: &'a Needles) -> Self {
-        let client = |http2| Client::builder(TokioExecutor::new()).http2_only(http2).build_http();
         Self {
             target,
-            http1: client(false),
-            http2: client(true),
+            http1: target.public.http1(),
+            http2: target.public.http2(),
             needles: needles.stream(),
             sent: Sent::default(),
             turn: 0,
@@ -438,8 +432,7 @@ impl<'a> Sender<'a> {
         let body = Bytes::from(body);
         let mut answer = None;
         for attempt in 0..TRIES {
-            let mut request =
-                Request::builder().method(&method).uri(format!("http://{}{path}", self.target.public));
+            let mut request = Request::builder().method(&method).uri(self.target.public.url(path));
             if !headers.iter().any(|(name, _)| *name == "user-agent") {
                 request = request.header("user-agent", AGENT);
             }
@@ -462,7 +455,8 @@ impl<'a> Sender<'a> {
                 Err(_) if carrier == "too large" => return Ok(()),
                 Err(_) if attempt + 1 < TRIES => tokio::time::sleep(Duration::from_millis(50)).await,
                 Err(error) => {
-                    return Err(format!("the collector at {} does not answer: {error}", self.target.public));
+                    let address = self.target.public.address();
+                    return Err(format!("the collector at {address} does not answer: {error}"));
                 }
             }
         }

@@ -11,6 +11,7 @@ mod said;
 mod time;
 mod wire;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 pub use event::{
@@ -23,8 +24,8 @@ pub use said::{Choice, PayloadConsent, Said, Signals, WireConsent};
 pub use time::{AGE_MS_MAX, FUTURE_MS_MAX, Time};
 pub use wire::{EVENTS_PER_BODY_MAX, PROPS_MAX};
 
-use crate::accept::{Form, Refusal, Submission};
-use crate::site::{Site, Sites};
+use crate::accept::{Form, Refusal, SignatureFault, Submission};
+use crate::site::{HostnameRule, Site, Sites};
 use field::{Field, Text};
 use wire::{Events, Root, WireEvent};
 
@@ -36,6 +37,7 @@ pub struct Beacon<'a> {
     /// What the body says beside the event's own consent; silent where that is the event's.
     beside: PayloadConsent<'a>,
     around: Around<'a>,
+    elsewhere: bool,
 }
 
 /// An event with its times.
@@ -58,6 +60,11 @@ impl<'a> Beacon<'a> {
     /// What its payload says of consent.
     pub fn consent(&self) -> &PayloadConsent<'a> {
         &self.consent
+    }
+
+    /// Whether its page is on a host that is none of the site's.
+    pub fn is_elsewhere(&self) -> bool {
+        self.elsewhere
     }
 
     /// Where it came in.
@@ -191,6 +198,13 @@ struct Reader<'a> {
     context: Field<Box<WireEvent<'a>>>,
     skew_ms: i64,
     sent_at_wrong: bool,
+    /// The sites that the request's signature was checked for: once for each, since it counts once.
+    checked: RefCell<Vec<Checked<'a>>>,
+}
+
+struct Checked<'a> {
+    site: &'a Arc<Site>,
+    told: Result<(), SignatureFault>,
 }
 
 impl<'a> Reader<'a> {
@@ -218,6 +232,7 @@ impl<'a> Reader<'a> {
             context: root.context,
             skew_ms: time::skew_ms(sent_at, submission.received_at_ms()),
             sent_at_wrong,
+            checked: RefCell::default(),
         }
     }
 
@@ -226,6 +241,29 @@ impl<'a> Reader<'a> {
             Field::Value(id) => self.sites.by_id(id),
             Field::Absent | Field::Wrong => None,
         }
+    }
+
+    /// A browser says its origin with every beacon; a picture does not, and nobody can sign one. Whoever else comes without an
+    /// origin has to sign, where the site's back ends do.
+    fn signed(&self, site: &'a Arc<Site>) -> Result<(), SignatureFault> {
+        let Some(keys) = &site.server_keys else { return Ok(()) };
+        if self.submission.origin().is_some() {
+            return Ok(());
+        }
+        if self.submission.form() == Form::Pixel {
+            let page = self.submission.referer().unwrap_or_default();
+            let known = url::Url::parse(page).is_ok_and(|page| {
+                !site.allows_any_origin() && site.allows_origin(&page.origin().ascii_serialization())
+            });
+            return if known { Ok(()) } else { Err(SignatureFault::Missing) };
+        }
+        let mut checked = self.checked.borrow_mut();
+        if let Some(before) = checked.iter().find(|before| Arc::ptr_eq(before.site, site)) {
+            return before.told;
+        }
+        let told = self.submission.verify(keys);
+        checked.push(Checked { site, told });
+        told
     }
 
     fn beacon(&self, event: Field<Box<WireEvent<'a>>>) -> Result<Beacon<'a>, Rejected<'a>> {
@@ -242,6 +280,7 @@ impl<'a> Reader<'a> {
         if self.submission.origin().is_some_and(|origin| !site.allows_origin(origin)) {
             return Err(rejected(RejectCode::OriginForbidden));
         }
+        self.signed(site).map_err(|fault| rejected(RejectCode::Signature(fault)))?;
         if matches!(self.context, Field::Wrong) {
             return Err(rejected(RejectCode::FieldType("context")));
         }
@@ -257,11 +296,21 @@ impl<'a> Reader<'a> {
             props.pairs.retain(|(name, _)| site.keeps_prop(name));
         }
         let (event, ts) = event::check(*wire).map_err(rejected)?;
+        let elsewhere = event.url.as_ref().is_some_and(|url| !site.knows_page(url.expose()));
+        if elsewhere && site.unknown_hostnames == HostnameRule::Reject {
+            return Err(rejected(RejectCode::HostnameUnknown));
+        }
         let received_at_ms = self.submission.received_at_ms();
         let ts_ms =
             time::corrected_ms(ts, self.skew_ms, received_at_ms).ok_or(rejected(RejectCode::TsOutOfRange))?;
         let around = Around { site, submission: self.submission };
-        Ok(Beacon { timed: Timed { event, ts_ms, skew_ms: self.skew_ms }, consent, beside, around })
+        Ok(Beacon {
+            timed: Timed { event, ts_ms, skew_ms: self.skew_ms },
+            consent,
+            beside,
+            around,
+            elsewhere,
+        })
     }
 }
 

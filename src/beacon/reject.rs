@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::accept::SignatureFault;
+
 /// One event's fault. Names fields of the wire, never their content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RejectCode {
@@ -29,11 +31,15 @@ pub enum RejectCode {
     TsOutOfRange,
     /// More custom properties than allowed.
     PropsTooMany,
+    /// A page that is not the site's, where the site says which are.
+    HostnameUnknown,
+    /// Sent by no browser, to a site whose back ends sign.
+    Signature(SignatureFault),
 }
 
 impl RejectCode {
     /// All words that [`RejectCode::code`] can give.
-    pub const CODES: [&'static str; 12] = [
+    pub const CODES: [&'static str; 18] = [
         "event_invalid",
         "site_unknown",
         "origin_forbidden",
@@ -46,6 +52,12 @@ impl RejectCode {
         "ts_invalid",
         "ts_out_of_range",
         "props_too_many",
+        "hostname_unknown",
+        "signature_missing",
+        "signature_invalid",
+        "signature_expired",
+        "signature_replayed",
+        "signatures_too_many",
     ];
 
     /// The stable word for programs; also the ledger's reason.
@@ -63,6 +75,14 @@ impl RejectCode {
             Self::TsInvalid => "ts_invalid",
             Self::TsOutOfRange => "ts_out_of_range",
             Self::PropsTooMany => "props_too_many",
+            Self::HostnameUnknown => "hostname_unknown",
+            Self::Signature(fault) => match fault {
+                SignatureFault::Missing => "signature_missing",
+                SignatureFault::Invalid => "signature_invalid",
+                SignatureFault::Expired => "signature_expired",
+                SignatureFault::Replayed => "signature_replayed",
+                SignatureFault::Crowded => "signatures_too_many",
+            },
         }
     }
 
@@ -87,6 +107,22 @@ impl RejectCode {
                 "\"ts\" is more than 5 min ahead or 72 h old; send \"sent_at\" to correct a wrong clock"
             }
             Self::PropsTooMany => "at most 64 properties an event",
+            Self::HostnameUnknown => "the page's host is none of the site's; add it to the site's hostnames",
+            Self::Signature(fault) => match fault {
+                SignatureFault::Missing => {
+                    "the site's back ends sign: send consentry-signature: t=SECONDS,v1=HEX (HMAC-SHA256 of \"SECONDS.body\")"
+                }
+                SignatureFault::Invalid => {
+                    "the signature is not of this body and a key of the site, or not t=SECONDS,v1=HEX"
+                }
+                SignatureFault::Expired => {
+                    "the signature's time is more than 5 min from ours; sign again, and set the clock"
+                }
+                SignatureFault::Replayed => "this signature was used before; sign each request anew",
+                SignatureFault::Crowded => {
+                    "too many signed requests at the moment; send more events in one body"
+                }
+            },
         })
     }
 }

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::Failure;
 use crate::config::{Config, File, Sources};
+use crate::server::Listen;
 
 #[derive(Debug, Args, Clone, Default)]
 pub(super) struct ConfigArgs {
@@ -52,9 +53,9 @@ pub(super) struct HealthArgs {
 pub(super) struct ServeArgs {
     #[command(flatten)]
     pub(super) config: ConfigArgs,
-    /// Where beacons are taken.
+    /// Where beacons are taken: 127.0.0.1:8080, or unix:/path.
     #[arg(long, value_name = "ADDR")]
-    pub(super) listen: Option<SocketAddr>,
+    pub(super) listen: Option<Listen>,
     /// Where metrics, statistics and health are served.
     #[arg(long, value_name = "ADDR")]
     pub(super) admin_listen: Option<SocketAddr>,
@@ -83,10 +84,9 @@ impl ConfigArgs {
 impl ServeArgs {
     pub(super) fn sources(&self) -> Sources {
         let mut sources = self.config.sources();
-        let address = |address: Option<SocketAddr>| address.map(|address| address.to_string());
         let flags = [
-            ("--listen", "listen", address(self.listen)),
-            ("--admin-listen", "admin_listen", address(self.admin_listen)),
+            ("--listen", "listen", self.listen.as_ref().map(Listen::to_string)),
+            ("--admin-listen", "admin_listen", self.admin_listen.map(|address| address.to_string())),
         ];
         sources.flags.extend(given(flags));
         sources

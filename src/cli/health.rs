@@ -1,30 +1,29 @@
 //! `consentry health`: asks a running collector how it is, for a container's health check, which has no other program.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 
 use super::Failure;
 use super::args::HealthArgs;
+use crate::reach::Reach;
 
 /// Whoever does not answer within this is not well.
 const PATIENCE: Duration = Duration::from_secs(3);
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// Asks the admin address, which speaks plain HTTP and gives reasons.
+/// Asks the admin address, which gives reasons.
 pub(super) async fn health(args: &HealthArgs) -> Result<(), Failure> {
     let file = args.config.load()?;
-    let admin = reachable(args.admin_listen.unwrap_or(file.admin_listen));
+    let reach = Reach::admin(args.admin_listen.unwrap_or(file.admin_listen), file.tls.as_ref());
+    let reach = reach.map_err(Failure::Failed)?;
+    let admin = reach.address();
     let path = if args.live { "/livez" } else { "/readyz" };
     let asked = async {
-        let request = hyper::Request::get(format!("http://{admin}{path}"));
+        let request = hyper::Request::get(reach.url(path));
         let request = request.body(Full::<Bytes>::default()).map_err(Failure::of)?;
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let answer = client.request(request).await.map_err(|_| {
+        let answer = reach.http1().request(request).await.map_err(|_| {
             let way = "start it, or name its admin address with --admin-listen";
             Failure::of(format!("no collector answers at {admin}; {way}"))
         })?;
@@ -42,15 +41,4 @@ pub(super) async fn health(args: &HealthArgs) -> Result<(), Failure> {
     let late =
         |_| Failure::of(format!("the collector at {admin} did not answer within {} s", PATIENCE.as_secs()));
     tokio::time::timeout(PATIENCE, asked).await.map_err(late)?
-}
-
-/// Where something that listens on all addresses of this machine can be reached from here.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        match address {
-            SocketAddr::V4(_) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-            SocketAddr::V6(_) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        }
-    }
-    address
 }

@@ -238,6 +238,14 @@ impl Reading {
         table.insert(key.to_owned(), toml::Value::String(value.to_owned()));
     }
 
+    /// The table that is written and has a key of this name.
+    fn table_of(&self, name: &str) -> Option<&str> {
+        let tables = self.shape.takes.keys().unwrap_or_default().iter();
+        let holds = |key: &&Key| key.takes.keys().is_some_and(|keys| keys.iter().any(|key| key.name == name));
+        let written = |key: &&Key| self.places.by_key.contains_key(&key.name);
+        tables.filter(holds).find(written).map(|key| key.name.as_str())
+    }
+
     fn finish(mut self, table: toml::Table) -> Result<File, ConfigError> {
         if !self.problems.is_empty() {
             return Err(ConfigError::new(self.problems));
@@ -263,7 +271,10 @@ impl Reading {
                     self.places.by_key.keys().filter(|key| key.starts_with("site[") && key.ends_with(']'));
                 let key = match (key.as_str(), sites.into_iter().find(lacking)) {
                     ("id", Some(site)) => format!("{site}.id"),
-                    _ => key,
+                    _ => match self.table_of(&key) {
+                        Some(table) => format!("{table}.{key}"),
+                        None => key,
+                    },
                 };
                 let remedy = "write it; `consentry config --sample` shows every key";
                 self.problems.push(self.places.locate(Fault::new(key, what, remedy)));
@@ -318,6 +329,10 @@ fn mistaken(key: &Key, value: &toml::Value, path: &[Step]) -> Option<Fault> {
         };
     }
     let error = alone.try_into::<File>().err()?;
+    if error.message().starts_with("missing field") {
+        // Of its table; the value itself is one.
+        return None;
+    }
     let name = full_name(path);
     let takes = key.takes.words();
     let (what, remedy) = match (&key.takes, value) {
@@ -328,9 +343,10 @@ fn mistaken(key: &Key, value: &toml::Value, path: &[Step]) -> Option<Fault> {
             };
             (format!("takes {takes}"), remedy)
         }
-        (Takes::Tables(_), _) => {
-            ("takes any number of tables".to_owned(), format!("write [[{name}]], then its keys"))
-        }
+        (Takes::Tables(_), _) => (
+            "is not a table: it takes any number of them".to_owned(),
+            format!("write [[{name}]], then its keys"),
+        ),
         (Takes::Table(_), _) => ("is a table".to_owned(), format!("write [{name}], then its keys")),
         _ if without_values(error.message()).starts_with("invalid type") => {
             (format!("takes {takes}, not {}", kind(value)), example(key, &fitting(key, value)))

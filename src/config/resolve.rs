@@ -9,6 +9,7 @@ use super::{Config, File};
 use crate::deidentify::network::read_bounded;
 use crate::deidentify::{Networks, NetworksError};
 use crate::enrich::channel::spam::{self, SpamDomains};
+use crate::server::{Certificates, TlsFile};
 use crate::site::{Site, SiteFile, Sites};
 use crate::store::External;
 
@@ -20,6 +21,14 @@ impl File {
     pub fn resolve(self) -> Result<Config, ConfigError> {
         let mut faults = self.addresses();
         faults.extend(self.limits());
+        faults.extend(self.limits.faults());
+        let certificates = match self.tls.as_ref().map(TlsFile::load).transpose() {
+            Ok(loaded) => loaded.map(Certificates::new),
+            Err(error) => {
+                faults.push(error.fault());
+                None
+            }
+        };
         let written = if self.site.is_empty() { vec![SiteFile::demo()] } else { self.site.clone() };
         let mut sites = Vec::with_capacity(written.len());
         for (index, site) in written.into_iter().enumerate() {
@@ -50,6 +59,7 @@ impl File {
                 sites: Arc::new(sites),
                 networks: Arc::new(networks),
                 spam: Arc::new(spam),
+                certificates,
                 file: self,
             }),
             _ => Err(self.located(faults)),
@@ -100,31 +110,52 @@ impl File {
             let remedy = "set admin_token_file, or listen on 127.0.0.1";
             faults.push(Fault::new("admin_listen", what, remedy).with("admin_token"));
         }
-        if self.listen == self.admin_listen && self.listen.port() != 0 {
+        if self.listen.tcp() == Some(self.admin_listen) && self.admin_listen.port() != 0 {
             let what = "is the same address as listen";
             faults.push(Fault::new("admin_listen", what, "give them different ports").with("listen"));
         }
-        match (&self.client_address_header, self.trusted_proxies.is_empty()) {
-            (Some(_), true) => faults.push(Fault::new(
-                "client_address_header",
+        faults.extend(self.proxies());
+        let ca_file = self.clickhouse_ca_file.as_deref();
+        if let Some(Err(fault)) = self.clickhouse_url.as_ref().map(|url| External::open(url, ca_file)) {
+            faults.push(fault);
+        } else if self.clickhouse_url.is_none() && ca_file.is_some() {
+            let what = "needs clickhouse_url, which is not set";
+            let remedy = "write clickhouse_url = \"https://user@host:8443\", or take it out";
+            faults.push(Fault::new("clickhouse_ca_file", what, remedy));
+        }
+        faults
+    }
+
+    /// Who is believed about a client's address, and by what.
+    fn proxies(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let (is_socket, are_trusted) = (self.listen.tcp().is_none(), !self.trusted_proxies.is_empty());
+        let told = self.client_address_header.is_some() || self.proxy_protocol;
+        if told && !are_trusted && !is_socket {
+            let key = if self.proxy_protocol { "proxy_protocol" } else { "client_address_header" };
+            faults.push(Fault::new(
+                key,
                 "is believed of trusted_proxies alone, and there are none",
                 "set trusted_proxies to the networks of your proxies, or take it out",
-            )),
-            (None, false) => faults.push(Fault::new(
-                "trusted_proxies",
-                "have no header to put a client's address in",
-                "set client_address_header, such as \"x-forwarded-for\", or take them out",
-            )),
-            (Some(name), false) if http::HeaderName::from_bytes(name.as_bytes()).is_err() => {
-                let what = "is not the name of a header";
-                faults.push(Fault::new("client_address_header", what, "write \"x-forwarded-for\""));
-            }
-            _ => {}
+            ));
         }
-        if let Some(Err(message)) = self.clickhouse_url.as_ref().map(External::parse) {
-            let message = message.strip_prefix("clickhouse_url ").unwrap_or(&message);
-            let (what, remedy) = message.split_once("; ").unwrap_or((message, "write http://user@host:8123"));
-            faults.push(Fault::new("clickhouse_url", what, remedy));
+        if !told && (are_trusted || is_socket) {
+            let (key, what, remedy) = if are_trusted {
+                ("trusted_proxies", "have no header to put a client's address in", ", or take them out")
+            } else {
+                ("listen", "is a Unix socket, and nothing says whom a request comes from", "")
+            };
+            let remedy =
+                format!("set client_address_header, such as \"x-forwarded-for\", or proxy_protocol{remedy}");
+            faults.push(Fault::new(key, what, remedy));
+        }
+        if self
+            .client_address_header
+            .as_ref()
+            .is_some_and(|name| http::HeaderName::from_bytes(name.as_bytes()).is_err())
+        {
+            let what = "is not the name of a header";
+            faults.push(Fault::new("client_address_header", what, "write \"x-forwarded-for\""));
         }
         faults
     }

@@ -30,7 +30,7 @@ pub enum Dnt {
 }
 
 /// `[site.consent]` as written.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RulesFile {
     /// The signals that are consulted: `payload`, `tcf`, `gpp`, `usp`, `gcm`, `onetrust`, `trustarc`, `cookiebot`,
@@ -64,7 +64,7 @@ pub struct RulesFile {
 }
 
 /// `[site.consent.tcf]` as written.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TcfFile {
     /// The number of the site's operator in the Global Vendor List; absent: the publisher's own purposes count.

@@ -137,8 +137,10 @@ async fn make_roles(admin: &Client) {
     }
 }
 
+/// Writes down the sites, for whoever asks the store about their zones, retention and k-anonymity.
+///
 /// Ids and zones are checked when the configuration is read: no quote can stand in them.
-async fn write_sites(admin: &Client, sites: &Sites) -> Result<(), MigrateError> {
+pub async fn write_sites(admin: &Client, sites: &Sites) -> Result<(), MigrateError> {
     let row = |site: &std::sync::Arc<crate::site::Site>| {
         format!(
             "('{}','{}',{},{},{},now64(3))",

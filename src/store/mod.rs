@@ -5,6 +5,7 @@
 //! Invariant: an error of the store is written down by its number, never with the values it quotes.
 
 mod columns;
+mod connect;
 pub mod engine;
 mod leak;
 mod migrate;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 
 use clickhouse::Client;
 
-pub use migrate::{MigrateError, migrate};
+pub use migrate::{MigrateError, migrate, write_sites};
 pub use quarantine::{Quarantine, as_json};
 pub use receipts::publish_receipts;
 pub use retention::{Retained, STATE_DAYS, agrees_on_time, retain};
@@ -32,7 +33,7 @@ pub use sql::{SqlError, Target, query};
 pub use verdict::{Brief, Verdict, brief};
 pub use visits::{freshen_visits, settle_visits};
 
-use crate::config::Secret;
+use crate::config::{Fault, Secret};
 use engine::{Access, Engine};
 
 /// How the store is.
@@ -49,32 +50,50 @@ pub enum State {
 /// A ClickHouse of somebody's own.
 #[derive(Debug)]
 pub struct External {
+    /// `None`: http.
+    tls: Option<connect::Http>,
     url: String,
     user: Option<String>,
     password: Option<Secret>,
 }
 
 impl External {
-    /// Takes `http://user:password@host:8123` apart. The error says what is wrong without the password.
-    pub fn parse(url: &Secret) -> Result<Self, String> {
-        let mut url = url::Url::parse(url.expose()).map_err(|error| {
-            format!("clickhouse_url is not a URL ({error}); write http://user:password@host:8123")
-        })?;
-        if url.scheme() != "http" || url.host().is_none() {
-            return Err(
-                "clickhouse_url takes http://user:password@host:8123; https is not supported yet".into()
-            );
+    /// Takes `http://user:password@host:8123` or `https://...:8443` apart. `ca_file`: the authority that vouches for the latter,
+    /// else those that the system trusts.
+    ///
+    /// # Errors
+    /// The fault says what is wrong without the password.
+    pub fn open(url: &Secret, ca_file: Option<&std::path::Path>) -> Result<Self, Fault> {
+        let fault = |what: String| {
+            Fault::new("clickhouse_url", what, "write http://user@host:8123 or https://user@host:8443")
+        };
+        let mut url =
+            url::Url::parse(url.expose()).map_err(|error| fault(format!("is not a URL ({error})")))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+            return Err(fault("is not a URL of http or https".into()));
         }
+        let tls = match url.scheme() {
+            "https" => Some(connect::https(ca_file)?),
+            _ if ca_file.is_some() => {
+                let what = "is for an https clickhouse_url, and that is http";
+                return Err(Fault::new("clickhouse_ca_file", what, "take it out, or write https://"));
+            }
+            _ => None,
+        };
         let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
         let user = Some(decode(url.username())).filter(|user| !user.is_empty());
         let password = url.password().map(|password| Secret::new(decode(password)));
         let _ = url.set_username("");
         let _ = url.set_password(None);
-        Ok(Self { url: url.to_string(), user, password })
+        Ok(Self { tls, url: url.to_string(), user, password })
     }
 
     fn client(&self) -> Client {
-        let mut client = Client::default().with_url(&self.url);
+        let mut client = match &self.tls {
+            Some(https) => Client::with_http_client(https.client()),
+            None => Client::default(),
+        };
+        client = client.with_url(&self.url);
         if let Some(user) = &self.user {
             client = client.with_user(user);
         }

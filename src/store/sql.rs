@@ -6,6 +6,7 @@ use hyper::body::Body;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
+use super::connect::Http;
 use super::{External, engine::Access};
 
 /// Why a query has no answer.
@@ -28,11 +29,18 @@ pub struct Target<'a> {
     url: String,
     user: &'a str,
     password: &'a str,
+    /// `None`: http.
+    tls: Option<&'a Http>,
 }
 
 impl<'a> From<&'a Access> for Target<'a> {
     fn from(access: &'a Access) -> Self {
-        Self { url: access.http_url(), user: &access.admin.user, password: access.admin.password.expose() }
+        Self {
+            url: access.http_url(),
+            user: &access.admin.user,
+            password: access.admin.password.expose(),
+            tls: None,
+        }
     }
 }
 
@@ -42,6 +50,7 @@ impl<'a> From<&'a External> for Target<'a> {
             url: external.url.clone(),
             user: external.user.as_deref().unwrap_or("default"),
             password: external.password.as_ref().map_or("", crate::config::Secret::expose),
+            tls: external.tls.as_ref(),
         }
     }
 }
@@ -62,8 +71,11 @@ pub async fn query(target: &Target<'_>, sql: &str, mut out: impl std::io::Write)
         .header("x-clickhouse-key", target.password)
         .body(Full::new(Bytes::from(sql.to_owned())))
         .map_err(|error| network(&error))?;
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let answer = client.request(request).await.map_err(|error| network(&error))?;
+    let answer = match target.tls {
+        Some(https) => https.client().request(request).await,
+        None => Client::builder(TokioExecutor::new()).build_http().request(request).await,
+    };
+    let answer = answer.map_err(|error| network(&error))?;
     let good = answer.status().is_success();
     let mut body = answer.into_body();
     let mut refusal = Vec::new();

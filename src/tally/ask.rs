@@ -39,7 +39,8 @@ struct Table {
 impl Statistics {
     /// The site of a body, as questions meet it.
     pub(super) async fn site(&self, id: &str, client: &Client) -> Answer<SiteFacts> {
-        let site = self.sites.by_id(id).ok_or_else(Problem::site)?;
+        let sites = self.sites.now();
+        let site = sites.by_id(id).ok_or_else(Problem::site)?;
         let zone = jiff::tz::TimeZone::get(&site.timezone).map_err(|_| Problem::away())?;
         let mut sql = Sql::default();
         let text = format!(

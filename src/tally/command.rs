@@ -11,12 +11,11 @@ use clap::{Args, ValueEnum};
 use http::StatusCode;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
 use super::STATS_PATH;
 use crate::config::File;
+use crate::reach::Reach;
 use print::{bars, completeness, list, realtime, table};
 
 /// What to tell.
@@ -198,7 +197,7 @@ fn step(text: &str) -> Value {
 
 /// A connection to the admin address.
 struct Admin<'a> {
-    address: SocketAddr,
+    reach: Reach,
     config: &'a File,
 }
 
@@ -208,16 +207,16 @@ impl Admin<'_> {
         let method = if body.is_some() { "POST" } else { "GET" };
         let mut request = hyper::Request::builder()
             .method(method)
-            .uri(format!("http://{}{STATS_PATH}{path}", self.address))
+            .uri(self.reach.url(&format!("{STATS_PATH}{path}")))
             .header("content-type", "application/json");
         if let Some(token) = &self.config.admin_token {
             request = request.header("authorization", format!("Bearer {}", token.expose()));
         }
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = request.body(Full::new(Bytes::from(body))).map_err(|error| failed(&error))?;
-        let answer = Client::builder(TokioExecutor::new()).build_http().request(request).await;
+        let answer = self.reach.http1().request(request).await;
         let answer = answer.map_err(|_| {
-            let address = self.address;
+            let address = self.reach.address();
             StatsFailure::failed(format!(
                 "no collector answers at {address}; start it, or name its admin address with --admin-listen"
             ))
@@ -249,7 +248,8 @@ impl Admin<'_> {
 
 /// Asks and prints.
 pub async fn run(args: &StatsArgs, config: &File) -> Told<()> {
-    let admin = Admin { address: args.admin_listen.unwrap_or(config.admin_listen), config };
+    let reach = Reach::admin(args.admin_listen.unwrap_or(config.admin_listen), config.tls.as_ref());
+    let admin = Admin { reach: reach.map_err(StatsFailure::failed)?, config };
     let mut out: Box<dyn Write> = match &args.out {
         None => Box::new(std::io::stdout().lock()),
         Some(path) => {

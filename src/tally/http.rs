@@ -203,7 +203,8 @@ impl Statistics {
     async fn list_sites(&self, share: Option<&Share>) -> Answer<Value> {
         let client = self.client()?;
         let mut sites = Vec::new();
-        let mut ids: Vec<&str> = self.sites.iter().map(|site| site.id.as_str()).collect();
+        let known = self.sites.now();
+        let mut ids: Vec<&str> = known.iter().map(|site| site.id.as_str()).collect();
         ids.retain(|id| share.is_none_or(|share| share.site == *id));
         ids.sort_unstable();
         for id in ids {

@@ -30,7 +30,6 @@ mod sql;
 mod words;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
 
@@ -38,6 +37,7 @@ pub use http::{STATS_PATH, Said, SaidBody};
 pub use problem::Problem;
 
 use crate::clock::Clock;
+use crate::live::Live;
 use crate::site::Sites;
 use crate::store::{Source, State};
 use fresh::Fresh;
@@ -51,7 +51,7 @@ const QUESTIONS_MAX: usize = 6;
 /// Answers questions about what is stored.
 #[derive(Debug)]
 pub struct Statistics {
-    sites: Arc<Sites>,
+    sites: Live<Sites>,
     source: Source,
     store: watch::Receiver<State>,
     clock: Clock,
@@ -63,10 +63,10 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Takes up the shares that an earlier run left in `data_dir`. Nothing is asked before the first request.
+    /// `sites` may be exchanged meanwhile. Takes up the shares that an earlier run left in `data_dir`. Nothing is asked before the first request.
     pub fn new(
         data_dir: &Path,
-        sites: Arc<Sites>,
+        sites: Live<Sites>,
         source: Source,
         store: watch::Receiver<State>,
         clock: Clock,

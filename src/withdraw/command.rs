@@ -7,12 +7,11 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use zeroize::Zeroizing;
 
 use super::SUBJECTS_PATH;
 use crate::config::File;
+use crate::reach::Reach;
 
 /// What to ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -91,15 +90,16 @@ pub async fn run(args: &SubjectArgs, config: &File) -> Result<(), SubjectFailure
     if args.format == Format::Csv {
         body["format"] = "csv".into();
     }
-    let admin = args.admin_listen.unwrap_or(config.admin_listen);
-    let mut request = hyper::Request::post(format!("http://{admin}{SUBJECTS_PATH}/{verb}"))
+    let reach = Reach::admin(args.admin_listen.unwrap_or(config.admin_listen), config.tls.as_ref());
+    let reach = reach.map_err(SubjectFailure::Failed)?;
+    let admin = reach.address();
+    let mut request = hyper::Request::post(reach.url(&format!("{SUBJECTS_PATH}/{verb}")))
         .header("content-type", "application/json");
     if let Some(token) = &config.admin_token {
         request = request.header("authorization", format!("Bearer {}", token.expose()));
     }
     let request = request.body(Full::new(Bytes::from(body.to_string()))).map_err(|error| failed(&error))?;
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let answer = client.request(request).await.map_err(|_| {
+    let answer = reach.http1().request(request).await.map_err(|_| {
         SubjectFailure::Failed(format!(
             "no collector answers at {admin}; start it, or name its admin address with --admin-listen"
         ))

@@ -1,6 +1,5 @@
 //! `/v1/subjects`: POST with a token carries out what it asks; GET explains, to a person without one, why nothing is found.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use serde::Deserialize;
 use super::job::{Job, Request, Target, new_id};
 use super::work::{NotDone, Row};
 use super::{Choice, Rights, choices::Step};
-use crate::accept::{self, Limits, Refusal};
+use crate::accept::{self, ClientAddress, Limits, Refusal};
 use crate::config::File;
 use crate::deidentify::Token;
 use crate::enrich::EventRow;
@@ -99,7 +98,7 @@ impl Rights {
     pub async fn answer(
         self: Arc<Self>,
         request: HttpRequest<Incoming>,
-        peer: IpAddr,
+        client: ClientAddress,
         admin: bool,
     ) -> Result<Said, Refused> {
         let path = request.uri().path();
@@ -120,7 +119,7 @@ impl Rights {
             }
             (word, &Method::POST) => {
                 let asked = Request::of_word(word).ok_or((Refusal::NotFound, None))?;
-                self.ask(asked, request, peer, admin).await
+                self.ask(asked, request, client, admin).await
             }
             _ => Err((Refusal::MethodNotAllowed, None)),
         }
@@ -130,14 +129,14 @@ impl Rights {
         self: Arc<Self>,
         asked: Request,
         request: HttpRequest<Incoming>,
-        peer: IpAddr,
+        client: ClientAddress,
         admin: bool,
     ) -> Result<Said, Refused> {
         let refuse = |refusal| (refusal, None);
         let bearer = bearer(request.headers()).filter(|_| !admin);
         let query = request.uri().query().map(str::to_owned).unwrap_or_default();
         let submission =
-            accept::receive(request, peer, self.clock.now_ms(), &self.limits).await.map_err(refuse)?;
+            accept::receive(request, client, self.clock.now_ms(), &self.limits).await.map_err(refuse)?;
         if !admin {
             let admitted = self.rate.admit(submission.client());
             admitted.map_err(|wait_s| (Refusal::SubjectsTooMany, Some(wait_s)))?;

@@ -92,6 +92,11 @@ impl Collector {
         Self::start_in(tempfile::tempdir().unwrap(), args, env)
     }
 
+    /// Starts one with its public address somewhere else than on a free port.
+    pub fn start_listening(listen: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
+        Self::start_with(&[args, &["--listen", listen]].concat(), env)
+    }
+
     pub fn start_in(dir: tempfile::TempDir, args: &[&str], env: &[(&str, &str)]) -> Self {
         let log = dir.path().join("collector.log");
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
@@ -245,9 +250,10 @@ fn spawn(
     let begun = Instant::now();
     let log_file = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
     let mut child = Command::new(binary())
-        .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir"])
+        .args(["serve", "--admin-listen", "127.0.0.1:0", "--data-dir"])
         .arg(dir.join("data"))
         .args(args)
+        .args(if args.iter().any(|arg| arg == "--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] })
         .envs(env.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -265,11 +271,15 @@ fn spawn(
     while begun.elapsed() < FIRST_START {
         match told.recv_timeout(Duration::from_millis(100)) {
             Ok(line) if line.contains("is ready") => {
-                let mut addresses = line
-                    .split("http://")
-                    .skip(1)
-                    .map(|rest| rest.split_whitespace().next().unwrap().parse::<SocketAddr>().unwrap());
-                let (public, admin) = (addresses.next().unwrap(), addresses.next().unwrap());
+                // `Beacons: http://127.0.0.1:1  Admin: http://127.0.0.1:2`; a Unix socket has no address.
+                let after =
+                    |word: &str| line.split(word).nth(1).and_then(|rest| rest.split_whitespace().next());
+                let address = |word: &str| {
+                    let url = after(word).unwrap();
+                    let address = url.split("://").nth(1).and_then(|address| address.parse().ok());
+                    address.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
+                };
+                let (public, admin) = (address("Beacons: "), address("Admin: "));
                 return (child, public, admin, begun.elapsed());
             }
             Ok(_) => {}

@@ -74,6 +74,11 @@ pub enum SaltError {
         /// How it could be derived.
         what: &'static str,
     },
+    /// A site that was added while the collector runs, and salts that are nowhere any more.
+    #[error(
+        "with salt_store = \"memory\" a new site needs a restart: the day's salt is not kept, only the keys made of it"
+    )]
+    NewSite,
     /// A salt that came back.
     #[error(
         "{path} is a salt that was destroyed before, so somebody kept a copy of it (a backup of the data directory, \
@@ -249,6 +254,35 @@ impl Salts {
             SaltStore::File => Ok(()),
             SaltStore::Memory => keeper.gone(Reason::Stopped, now_ms, |_| true),
         }
+    }
+
+    /// Gives keys to the sites that are there now, of the same salts. Blocks. The error leaves everything as it was.
+    pub fn set_sites(&self, sites: Vec<String>, now_ms: i64) -> Result<(), SaltError> {
+        self.keys(now_ms)?;
+        let mut keeper = self.keeper();
+        if sites.iter().all(|site| keeper.sites.contains_key(site)) {
+            return Ok(());
+        }
+        if keeper.store == SaltStore::Memory {
+            return Err(SaltError::NewSite);
+        }
+        let sites = Arc::new(sites.into_iter().enumerate().map(|(index, site)| (site, index)).collect());
+        let again = |held: &Arc<Day>| {
+            let path = file::path_of(&keeper.dir, held.day);
+            let salt = file::read(&path).map_err(SaltError::io(&path))?;
+            let whole = salt.ok_or_else(|| SaltError::io(&path)(io::ErrorKind::InvalidData.into()))?;
+            let ours = |made: &Receipt| made.day == held.day && made.commitment == commitment(&whole);
+            if !keeper.journal.living().iter().any(ours) {
+                return Err(SaltError::Swapped { path });
+            }
+            let derived = Day::derive(held.day, &whole, &sites).map_err(SaltError::io(&path))?;
+            // Its life goes on; it does not begin again.
+            Ok(Arc::new(Day { since: held.since, ..derived }))
+        };
+        let days = self.kept().days.iter().map(again).collect::<Result<Vec<_>, SaltError>>()?;
+        keeper.sites = sites;
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Keys { days });
+        Ok(())
     }
 
     fn kept(&self) -> Arc<Keys> {
