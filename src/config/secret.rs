@@ -16,7 +16,7 @@ pub const REDACTED: &str = "[redacted]";
 const SECRET_BYTES_MAX: u64 = 4096;
 
 /// A value that is never printed.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
