@@ -61,6 +61,15 @@ pub struct Places {
     pub by_key: BTreeMap<String, Place>,
 }
 
+/// Where a value stands makes no difference to what it means.
+impl PartialEq for Places {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Places {}
+
 impl Places {
     /// Where a key stands; else where the nearest table around it begins.
     pub fn of(&self, key: &str) -> Option<&Place> {

@@ -266,16 +266,10 @@ impl Reading {
                     Some(key) => (key.to_owned(), "is missing".to_owned()),
                     None => ("file".to_owned(), message),
                 };
-                let lacking = |key: &&String| !self.places.by_key.contains_key(&format!("{key}.id"));
-                let sites =
-                    self.places.by_key.keys().filter(|key| key.starts_with("site[") && key.ends_with(']'));
-                let key = match (key.as_str(), sites.into_iter().find(lacking)) {
-                    ("id", Some(site)) => format!("{site}.id"),
-                    _ => match self.table_of(&key) {
-                        Some(table) => format!("{table}.{key}"),
-                        None => key,
-                    },
-                };
+                let lacking = |table: &&String| !self.places.by_key.contains_key(&format!("{table}.{key}"));
+                let holds = |table: &&String| holder(&self.shape, table).is_some_and(|of| has(of, &key));
+                let tables = self.places.by_key.keys().filter(holds).find(lacking);
+                let key = tables.map_or_else(|| key.clone(), |table| format!("{table}.{key}"));
                 let remedy = "write it; `consentry config --sample` shows every key";
                 self.problems.push(self.places.locate(Fault::new(key, what, remedy)));
                 Err(ConfigError::new(self.problems))
@@ -300,6 +294,19 @@ fn full_name(path: &[Step]) -> String {
         }
     }
     name
+}
+
+/// The table of a full name such as `site[0].consent`.
+fn holder<'a>(of: &'a Key, name: &str) -> Option<&'a Key> {
+    name.split('.').try_fold(of, |of, part| {
+        let (name, indexed) = part.split_once('[').map_or((part, false), |(name, _)| (name, true));
+        let is_it = |key: &&Key| key.name == name && matches!(key.takes, Takes::Tables(_)) == indexed;
+        of.takes.keys()?.iter().find(is_it)
+    })
+}
+
+fn has(of: &Key, name: &str) -> bool {
+    of.takes.keys().is_some_and(|keys| keys.iter().any(|key| key.name == name))
 }
 
 /// The first key of this name, in the order of the sample.
@@ -330,7 +337,7 @@ fn mistaken(key: &Key, value: &toml::Value, path: &[Step]) -> Option<Fault> {
     }
     let error = alone.try_into::<File>().err()?;
     if error.message().starts_with("missing field") {
-        // Of its table; the value itself is one.
+        // What the table lacks is no fault of this value.
         return None;
     }
     let name = full_name(path);
