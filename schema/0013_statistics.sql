@@ -142,10 +142,4 @@ FROM consentry.events
 WHERE no_share = 0 AND bot = 0 AND type IN ('pageview', 'engagement') AND path != ''
 GROUP BY site, day, host, path, visitor, visit, slot;
 
--- Today's rows that came before the view; those of earlier days are brought by the collector, day by day (src/store/visits.rs).
-INSERT INTO consentry.page_visitors (site, day, host, path, visitor, visit, slot, views, engaged_ms, scroll_pct, retention_days)
-SELECT site, toDate(ts, 'UTC') AS day, host, path, visitor, visit, toStartOfFifteenMinutes(toDateTime(ts, 'UTC')) AS slot,
-    countIf(type = 'pageview'), sum(engaged_ms), max(scroll_pct), max(retention_days)
-FROM consentry.events
-WHERE no_share = 0 AND bot = 0 AND type IN ('pageview', 'engagement') AND path != '' AND day >= toDate(now('UTC'))
-GROUP BY site, day, host, path, visitor, visit, slot;
+-- Rows that came before the view are brought by the collector, day by day (src/store/visits.rs).

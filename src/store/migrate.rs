@@ -22,6 +22,9 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (13, "statistics", include_str!("../../schema/0013_statistics.sql")),
 ];
 
+/// The migration that makes `page_visitors`, which is filled from the rows that are there.
+const EXCERPTS: u32 = 13;
+
 /// Roles on a ClickHouse that is not ours; the embedded engine has them from its users file.
 const ROLES: &str = include_str!("../../schema/roles.sql");
 
@@ -110,6 +113,10 @@ pub async fn migrate(admin: &Client, sites: &Sites, own_roles: bool) -> Result<u
         let label = format!("{version:04}_{name}");
         for statement in statements(sql) {
             execute(admin, &label, &statement).await?;
+        }
+        if *version == EXCERPTS {
+            let failed = |reason| MigrateError::Store { name: label.clone(), reason };
+            super::visits::excerpt_pages(admin).await.map_err(failed)?;
         }
         let record = format!(
             "INSERT INTO consentry.schema_migrations (version, name, checksum) VALUES ({version}, '{name}', '{}')",
