@@ -53,7 +53,7 @@ pub enum Place {
 }
 
 /// Where each key was written; what is not in here has its default.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Places {
     /// The configuration file, if there is one.
     pub file: Option<PathBuf>,

@@ -238,14 +238,6 @@ impl Reading {
         table.insert(key.to_owned(), toml::Value::String(value.to_owned()));
     }
 
-    /// The table that is written and has a key of this name.
-    fn table_of(&self, name: &str) -> Option<&str> {
-        let tables = self.shape.takes.keys().unwrap_or_default().iter();
-        let holds = |key: &&Key| key.takes.keys().is_some_and(|keys| keys.iter().any(|key| key.name == name));
-        let written = |key: &&Key| self.places.by_key.contains_key(&key.name);
-        tables.filter(holds).find(written).map(|key| key.name.as_str())
-    }
-
     fn finish(mut self, table: toml::Table) -> Result<File, ConfigError> {
         if !self.problems.is_empty() {
             return Err(ConfigError::new(self.problems));
