@@ -319,7 +319,8 @@ fn a_flood_from_fifty_networks_leaves_good_traffic_alone() {
                             b"429" => limited += 1,
                             _ => other += 1,
                         }
-                        if !String::from_utf8_lossy(&answer).contains("connection: close") && network % 3 == 0
+                        if !String::from_utf8_lossy(&answer).contains("connection: close")
+                            && network.is_multiple_of(3)
                         {
                             connection = Some(stream);
                         }
