@@ -5,7 +5,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use consentry::accept::{self, Limits, Submission};
+use consentry::accept::{self, ClientAddress, Limits, Submission};
 use consentry::beacon;
 use consentry::config::File;
 use consentry::consent::gate;
@@ -234,6 +234,17 @@ fn main() {
     let subjects = SubjectKeys::default();
     println!("{} bytes of JSON an event", body.len() / count);
 
+    let limits = Limits::new(&File::default());
+    let clients: Vec<ClientAddress> =
+        (0..EVENTS_A_ROUND).map(|n| format!("203.{}.{}.7", n % 50, n % 5).parse().unwrap()).collect();
+    measure("accept: admission of a request, 250 networks", clients.len(), || {
+        timed(|| {
+            clients
+                .iter()
+                .for_each(|&client| drop(black_box((limits.admit(client), limits.admit_to("demo")))))
+        })
+        .1
+    });
     let read = || beacon::read(&submission, &sites).unwrap();
     measure("beacon: parse and check", count, || {
         timed(|| read().for_each(|beacon| drop(black_box(beacon)))).1

@@ -199,7 +199,10 @@ impl Config {
     /// What was read from files that the configuration names, a line each.
     pub fn lists(&self) -> Vec<String> {
         let countries = if self.networks.knows_countries() { "from geo_database" } else { "not looked up" };
-        let mut lines = vec![format!("Country: {countries}")];
+        let mut lines = vec![format!("Country: {countries}"), self.file.limits.to_string()];
+        if let Some(tls) = &self.file.tls {
+            lines.push(format!("TLS: the certificate in {}.", tls.certificate_file.display()));
+        }
         if self.networks.datacenters() > 0 {
             let count = self.networks.datacenters();
             lines.push(format!("Data centres: {count} networks; what comes from there is a program's."));

@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 const EVENT: &str =
     r#"{"site":"demo","type":"pageview","url":"https://shop.example/","consent":{"analytics":true}}"#;
-const CORPORA: &str = "/work/shared/corpora";
+const CORPORA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/corpora");
 
 fn corpus<Row: for<'a> Deserialize<'a>>(name: &str) -> Vec<Row> {
     let path = Path::new(CORPORA).join(name);

@@ -258,3 +258,106 @@ fn an_idle_connection_that_lives_on_may_send_at_any_time() {
         assert_eq!(connection.post(EVENT).unwrap().0, 202, "after {pause_ms} ms");
     }
 }
+
+/// A connection from another address of this machine.
+fn connect_from(
+    runtime: &tokio::runtime::Runtime,
+    source: [u8; 4],
+    to: SocketAddr,
+) -> std::io::Result<TcpStream> {
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from((source, 0)))?;
+        socket.connect(to).await?.into_std()
+    })?;
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    Ok(stream)
+}
+
+fn bomb() -> Vec<u8> {
+    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    writer.write_all(&vec![0; 64 << 20]).unwrap();
+    let body = writer.finish().unwrap();
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), &body].concat()
+}
+
+/// Fifty networks send as fast as they can: events, bombs and garbage. Beside them and beside slow connections good traffic
+/// has to be answered, all of it.
+#[test]
+fn a_flood_from_fifty_networks_leaves_good_traffic_alone() {
+    let limits = "header_timeout_ms = 3000\nbody_timeout_ms = 3000\n\
+                  [limits]\nrequests_per_network_and_s_max = 2\nrequests_per_network_burst_max = 5\n";
+    let collector = Collector::start_configured(limits);
+    let (to, stop) = (collector.public, Arc::new(AtomicBool::new(false)));
+    let event = format!(
+        "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{EVENT}",
+        EVENT.len()
+    );
+    let kinds = Arc::new([event.into_bytes(), bomb(), b"\x16\x03\x01\x02\0\x01garbage\r\n\r\n".to_vec()]);
+    let flooder = |network: u8| {
+        let (stop, kinds) = (stop.clone(), kinds.clone());
+        std::thread::spawn(move || {
+            let (mut taken, mut limited, mut other) = (0_u64, 0_u64, 0_u64);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let mut connection = None;
+            let kind = &kinds[usize::from(network % 3)];
+            while !stop.load(Ordering::Relaxed) {
+                let opened =
+                    connection.take().map_or_else(|| connect_from(&runtime, [127, 0, network, 1], to), Ok);
+                let Ok(mut stream) = opened else { continue };
+                let mut answer = [0; 2048];
+                let read = stream.write_all(kind).and_then(|()| stream.read(&mut answer));
+                match read.map(|read| answer[..read].get(9..12).map(<[u8]>::to_vec)) {
+                    Ok(Some(status)) => {
+                        match status.as_slice() {
+                            b"202" => taken += 1,
+                            b"429" => limited += 1,
+                            _ => other += 1,
+                        }
+                        if !String::from_utf8_lossy(&answer).contains("connection: close") && network % 3 == 0
+                        {
+                            connection = Some(stream);
+                        }
+                    }
+                    _ => other += 1,
+                }
+            }
+            (taken, limited, other)
+        })
+    };
+    let mut slow =
+        Slow::open(to, 300, |stream| stream.write_all(b"POST /v1/events HTTP/1.1\r\nx: ").unwrap());
+    let flood: Vec<_> = (1..=50).map(flooder).collect();
+    let good = good_traffic(to, &stop);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(8) {
+        slow.drip(b"a");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut times: Vec<Duration> = good.into_iter().flat_map(|sender| sender.join().unwrap()).collect();
+    times.sort_unstable();
+    let (mut taken, mut limited, mut other) = (0, 0, 0);
+    for flooder in flood {
+        let (more_taken, more_limited, more_other) = flooder.join().unwrap();
+        (taken, limited, other) = (taken + more_taken, limited + more_limited, other + more_other);
+    }
+    println!(
+        "50 networks: {taken} requests taken, {limited} turned away, {other} bombs and garbage refused; beside them {} good ones, \
+         all answered, median {:.1?}, p99 {:.1?}; the most memory {:.1} MB",
+        times.len(),
+        times[times.len() / 2],
+        times[times.len() * 99 / 100],
+        collector.memory_bytes(true) as f64 / 1e6
+    );
+    // 16 networks send events: 5 at once and 2 a second each.
+    assert!(limited > 50 && taken < 16 * (5 + 2 * 20), "{taken} {limited}");
+    assert!(times.len() > 50);
+    assert!(collector.memory_bytes(true) < 150 * 1024 * 1024);
+    assert_eq!(collector.get("/readyz").status, 200);
+}

@@ -24,6 +24,8 @@ use crate::config::Fault;
 
 /// Requests between two looks at how many networks are remembered.
 const LOOK_EVERY: u32 = 1024;
+/// A body counts as one more request for each of these bytes, decompressed: so a bomb costs its network what it costs us.
+pub const CHARGED_BYTES: usize = 64 * 1024;
 /// Above `networks_max` newcomers share this many places.
 const SHARED_PLACES: u64 = 1 << 14;
 
@@ -120,6 +122,20 @@ impl LimitsFile {
     }
 }
 
+impl std::fmt::Display for LimitsFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let said = |count: u32| if count == 0 { "any number of".to_owned() } else { count.to_string() };
+        write!(
+            f,
+            "Limits: {} requests a second of one network, {} to one site, {} in all; {} connections of one network.",
+            said(self.requests_per_network_and_s_max),
+            said(self.requests_per_site_and_s_max),
+            said(self.requests_per_s_max),
+            said(self.connections_per_network_max)
+        )
+    }
+}
+
 /// Whose limit it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
@@ -195,7 +211,34 @@ struct Bucket<L> {
 }
 
 type Direct = Bucket<RateLimiter<NotKeyed, InMemoryState, Coarse, Middleware>>;
-type Keyed = Bucket<RateLimiter<u64, DashMapStateStore<u64>, Coarse, Middleware>>;
+type Keyed = Bucket<RateLimiter<u64, DashMapStateStore<u64, AsIs>, Coarse, Middleware>>;
+
+/// A network is a hash already: the map need not hash it once more.
+#[derive(Debug, Clone, Copy, Default)]
+struct AsIs(u64);
+
+impl std::hash::BuildHasher for AsIs {
+    type Hasher = Self;
+
+    fn build_hasher(&self) -> Self {
+        Self(0)
+    }
+}
+
+impl std::hash::Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Not used for numbers.
+        bytes.iter().for_each(|&byte| self.0 = self.0.rotate_left(8) ^ u64::from(byte));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
 
 impl<L> Bucket<L> {
     /// `None` where there is no limit.
@@ -306,7 +349,7 @@ impl Admission {
             key,
             unlimited: limits.unlimited_networks.clone(),
             networks: Bucket::new(Scope::Network, network.0, network.1, |quota| {
-                RateLimiter::new(quota, DashMapStateStore::default(), Coarse)
+                RateLimiter::new(quota, DashMapStateStore::with_hasher(AsIs::default()), Coarse)
             }),
             networks_max: limits.networks_max,
             since_look: AtomicU32::new(0),
@@ -331,14 +374,37 @@ impl Admission {
                 self.since_look.store(0, Ordering::Relaxed);
                 self.tidy();
             }
-            let mut place = self.key.network(client).0;
-            if self.crowded.load(Ordering::Relaxed) {
-                place %= SHARED_PLACES;
-            }
-            let checked = networks.limiter.check_key(&place);
+            let checked = networks.limiter.check_key(&self.place(client));
             checked.map_err(|until| networks.refusal(until.wait_time_from(Coarse.now())))?;
         }
         self.all.as_ref().map_or(Ok(()), Direct::admit)
+    }
+
+    /// Counts a body that took work: one request more for each [`CHARGED_BYTES`] of it, as many as are left.
+    pub fn charge(&self, client: ClientAddress, body_bytes: usize) {
+        let Some(networks) = self.networks.as_ref().filter(|_| body_bytes >= CHARGED_BYTES) else { return };
+        if self.is_unlimited(client) {
+            return;
+        }
+        let place = self.place(client);
+        let mut more = u32::try_from(body_bytes / CHARGED_BYTES).unwrap_or(u32::MAX);
+        // All or nothing is taken at one time: what is not there is tried by halves.
+        while let Some(count) = NonZeroU32::new(more) {
+            match networks.limiter.check_key_n(&place, count) {
+                Ok(Ok(())) => return,
+                // Not so many are left, or so many never are.
+                Ok(Err(_)) | Err(_) => more /= 2,
+            }
+        }
+    }
+
+    fn place(&self, client: ClientAddress) -> u64 {
+        let place = self.key.network(client).0;
+        if self.crowded.load(Ordering::Relaxed) {
+            // Spread over all bits again, of which the map looks at the upper ones.
+            return (place % SHARED_PLACES).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+        place
     }
 
     /// Counts a request to a site. The error is the answer.

@@ -229,7 +229,11 @@ where
         let timeout = std::time::Duration::from_millis(bounds.body_timeout_ms);
         let reading = body::read(stream, bounds.body_bytes_max, &mut held);
         let raw = tokio::time::timeout(timeout, reading).await.map_err(|_| Refusal::BodySlow)??;
-        (form, body::decode(raw, coding, bounds.body_decoded_bytes_max, &mut held)?)
+        let decoded = body::decode(raw, coding, bounds.body_decoded_bytes_max, &mut held);
+        // What was too large was decompressed up to the limit.
+        let bytes = decoded.as_ref().map_or(bounds.body_decoded_bytes_max, Vec::len);
+        bounds.admission.charge(client, bytes);
+        (form, decoded?)
     };
     Ok(Submission {
         form,

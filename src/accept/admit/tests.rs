@@ -48,6 +48,26 @@ fn this_machine_has_no_limit_of_its_own_and_its_neighbours_do() {
 }
 
 #[test]
+fn a_large_body_counts_as_many() {
+    let limits = LimitsFile { requests_per_network_burst_max: 100, ..slow() };
+    let passed = |body_bytes: usize| {
+        let admission = admission(&limits);
+        let sender = client("203.0.113.1");
+        (0..200)
+            .filter(|_| {
+                admission.admit(sender).is_ok().then(|| admission.charge(sender, body_bytes)).is_some()
+            })
+            .count()
+    };
+    assert_eq!(passed(CHARGED_BYTES - 1), 100);
+    assert_eq!(passed(CHARGED_BYTES), 50);
+    // 1 and 64, then what is left by halves: a bomb or two.
+    let bombs = passed(64 * CHARGED_BYTES);
+    assert!((2..=5).contains(&bombs), "{bombs}");
+    assert!(passed(usize::MAX) <= 7, "more than there can ever be");
+}
+
+#[test]
 fn a_site_and_everybody_have_a_limit_too() {
     let limits = LimitsFile { requests_per_s_max: 1, requests_burst_max: 3, ..LimitsFile::default() };
     let admission = admission(&limits);
