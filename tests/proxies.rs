@@ -74,7 +74,8 @@ fn a_proxy_header_names_the_client_and_only_a_proxy_may_write_it() {
     for bad in [&event, &v1, &datagram, &proxy_v2([1, 1, 1, 1])[..20].to_vec()] {
         let mut stream = TcpStream::connect(to).unwrap();
         stream.write_all(bad).unwrap();
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        // It may be closed already.
+        let _ = stream.shutdown(std::net::Shutdown::Write);
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
         assert_eq!(String::from_utf8_lossy(&answer), "");
