@@ -342,10 +342,9 @@ fn mistaken(key: &Key, value: &toml::Value, path: &[Step]) -> Option<Fault> {
             };
             (format!("takes {takes}"), remedy)
         }
-        (Takes::Tables(_), _) => (
-            "is not a table: it takes any number of them".to_owned(),
-            format!("write [[{name}]], then its keys"),
-        ),
+        (Takes::Tables(_), _) => {
+            ("takes any number of tables".to_owned(), format!("write [[{name}]], then its keys"))
+        }
         (Takes::Table(_), _) => ("is a table".to_owned(), format!("write [{name}], then its keys")),
         _ if without_values(error.message()).starts_with("invalid type") => {
             (format!("takes {takes}, not {}", kind(value)), example(key, &fitting(key, value)))
