@@ -46,7 +46,7 @@ fn driver() -> PathBuf {
     to
 }
 
-/// One at a time: all tests install into the same place.
+/// One at a time: all tests install into the same place, and two browsers at once are slow.
 static DRIVER: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 /// Runs a driver's script and gives the JSON that it prints last; `None` where there is no browser.
@@ -55,10 +55,9 @@ pub(crate) fn drive(test: &str, script: &str, args: &[&str]) -> Option<serde_jso
         println!("skipped: {test}: Chromium is not installed (apt-get install chromium)");
         return None;
     };
-    let driver = {
-        let _one = DRIVER.lock().unwrap();
-        driver()
-    };
+    // A test that failed leaves nothing half done that the next would meet.
+    let _one = DRIVER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let driver = driver();
     let output =
         Command::new("node").arg(driver.join(script)).args(args).env("CHROMIUM", chromium).output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
