@@ -49,10 +49,13 @@ struct Kept {
 /// The last questions of one caller and site. Locked while a new one is compared, so that two at one time meet each other.
 type Last = Arc<Mutex<VecDeque<Kept>>>;
 
+/// By caller and site, with the moment of the last one.
+type Callers = HashMap<(Caller, String), (Last, Option<Instant>)>;
+
 /// The last questions of everybody.
 #[derive(Debug, Default)]
 pub struct Guard {
-    callers: std::sync::Mutex<HashMap<(Caller, String), (Last, Option<Instant>)>>,
+    callers: std::sync::Mutex<Callers>,
 }
 
 impl Guard {
