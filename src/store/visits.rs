@@ -74,7 +74,7 @@ async fn mark_lone(admin: &Client, last: i64) -> Result<(), Brief> {
         // Of the days beside it too: a visit may go on over midnight.
         let of_day = date(day);
         let mark = format!(
-            "ALTER TABLE consentry.page_visitors UPDATE lone = 1 IN PARTITION toYYYYMM({of_day}) WHERE day = {of_day} \
+            "ALTER TABLE consentry.page_visitors UPDATE lone = 1 WHERE day = {of_day} \
              AND (site, path, visitor) IN (SELECT site, path, visitor FROM consentry.page_visitors \
              WHERE day >= {of_day} - 1 AND day <= {of_day} + 1 GROUP BY site, path, visitor HAVING count() = 1)"
         );

@@ -117,10 +117,10 @@ impl Funnel {
         };
         let any = conditions.join(") OR (");
         let levels: Vec<String> = (1..=self.steps.len())
-            .map(|level| format!("countIf(level >= {level}), uniqExactIf(visitor, level >= {level})"))
+            .map(|level| format!("countIf(level >= {level}), uniqExactIf(someone, level >= {level})"))
             .collect();
         format!(
-            "SELECT {} FROM (SELECT any(visitor) AS visitor, windowFunnel({})(toUInt64(toUnixTimestamp64Milli(ts)), {}) AS level \
+            "SELECT {} FROM (SELECT any(visitor) AS someone, windowFunnel({})(toUInt64(toUnixTimestamp64Milli(ts)), {}) AS level \
              FROM {rows} AND (({any})) AND {filtered} GROUP BY {KEY})",
             levels.join(", "),
             self.window_s * 1000,

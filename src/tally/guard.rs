@@ -49,7 +49,7 @@ struct Kept {
 /// The last questions of one caller and site. Locked while a new one is compared, so that two at one time meet each other.
 type Last = Arc<Mutex<VecDeque<Kept>>>;
 
-/// The last questions of each caller and site, with when the last one was asked.
+/// By caller and site, with the moment of the last one.
 type Callers = HashMap<(Caller, String), (Last, Option<Instant>)>;
 
 /// The last questions of everybody.

@@ -62,7 +62,7 @@ pub(super) fn table(answer: &Value, dimensions: &[&str], metrics: &[&str]) -> St
         out = columns(&lines, 1);
     } else {
         let first = |row: &&Value| row["metrics"][0].as_f64().unwrap_or(0.0);
-        let most = results.iter().map(&first).fold(0.0, f64::max);
+        let most = results.iter().map(|row| row["metrics"][0].as_f64().unwrap_or(0.0)).fold(0.0, f64::max);
         let mut lines =
             vec![dimensions.iter().chain(metrics).map(|name| (*name).to_owned()).collect::<Vec<_>>()];
         for row in &results {
