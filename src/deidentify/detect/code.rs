@@ -8,7 +8,7 @@
 use std::sync::OnceLock;
 
 use super::checks::{born_behind_letters, british_area, hetu, iban, icao_nine, pan, turkish_province, vin};
-use super::secret::opaque;
+use super::secret::{TOKEN, broken, opaque};
 use super::{Redacted, Rewrite, take_over};
 
 /// How sure a form must be of its letters.
@@ -202,10 +202,20 @@ pub(super) fn redact_codes(redacted: &mut Redacted<'_>) {
             let one_case = seen & (CAPITAL | SMALL) != CAPITAL | SMALL;
             let words = one_case && seen & DIGIT == 0 && token_from - at <= WORDS_BYTES_MAX;
             if !words && let Some(kind) = opaque(&text[at..token_from]) {
-                rewrite.replace(at, token_from, kind);
-                at = token_from;
+                // What goes on behind a sign of base64 goes with it.
+                let end = if text.get(token_from) == Some(&b'/') { broken(text, at) } else { None };
+                let end = end.unwrap_or(token_from);
+                rewrite.replace(at, end, kind);
+                (at, token_from) = (end, end);
                 continue;
             }
+        }
+        if text.get(word.end).is_some_and(|byte| b"/+".contains(byte))
+            && let Some(end) = broken(text, at)
+        {
+            rewrite.replace(at, end, TOKEN);
+            (at, token_from) = (end, end);
+            continue;
         }
         if is_android_id(text, at, &word) {
             rewrite.replace(at, word.end, ID);

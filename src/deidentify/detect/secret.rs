@@ -6,7 +6,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use super::{Redacted, Rewrite, plain, take_over};
 
-const TOKEN: &str = "[token]";
+pub(super) const TOKEN: &str = "[token]";
 
 /// Tokens shorter than this are names.
 const TOKEN_BYTES_MIN: usize = 20;
@@ -55,6 +55,34 @@ pub(super) fn opaque(token: &[u8]) -> Option<&'static str> {
         return Some(TOKEN);
     }
     None
+}
+
+/// Tokens in which the signs '/' and '+' of base64 stand among the others are told from paths by their length.
+const BROKEN_BYTES_MIN: usize = 32;
+/// No more than this is looked at at a time: what is behind it has a beginning of its own.
+const BROKEN_BYTES_MAX: usize = 256;
+
+/// The end of a token that begins at `at` and goes on over the signs of base64 that part words elsewhere; `None` where it
+/// is a path.
+pub(super) fn broken(text: &[u8], at: usize) -> Option<usize> {
+    let is_part = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+');
+    let length = text[at..].iter().take(BROKEN_BYTES_MAX).take_while(is_part).count();
+    let padding = text[at + length..].iter().take(2).take_while(|&&byte| byte == b'=').count();
+    let characters: Vec<u8> =
+        text[at..at + length].iter().copied().filter(u8::is_ascii_alphanumeric).collect();
+    let shape = Shape::of(&characters);
+    // Short words with numbers ("/Users/A1/Members/B2") are a path, however many there are.
+    let of_all_kinds = |piece: &[u8]| {
+        let kinds = [u8::is_ascii_uppercase, u8::is_ascii_lowercase, u8::is_ascii_digit];
+        piece.len() >= 10 && kinds.iter().all(|kind| piece.iter().any(kind))
+    };
+    let mixed = shape.upper > 3
+        && shape.lower > 3
+        && shape.digits > 1
+        && text[at..at + length].split(|byte| b"/+".contains(byte)).any(of_all_kinds);
+    let random =
+        characters.len() >= BROKEN_BYTES_MIN && mixed && shape.changes * 100 >= characters.len() * 46;
+    random.then_some(at + length + padding)
 }
 
 /// How a token's characters are mixed.
