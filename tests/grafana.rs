@@ -64,6 +64,10 @@ fn collector() -> (Collector, Access) {
         collector.sql(&format!("SYSTEM REFRESH VIEW consentry.{view}"));
         collector.sql(&format!("SYSTEM WAIT VIEW consentry.{view}"));
     }
+    // The journal of salts goes into the store a moment after the start.
+    common::eventually("the salts are told of", || {
+        (collector.sql("SELECT count() FROM report.salts").trim() != "0").then_some(())
+    });
     let access = read_access(&collector.data_dir().join("engine")).unwrap();
     (collector, access)
 }
