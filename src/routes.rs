@@ -150,7 +150,10 @@ impl Routes {
             }
             _ => refuse(Refusal::NotFound),
         };
-        self.pipeline.telemetry.answered(route, begun.elapsed());
+        // A preflight leaves no trace.
+        if method != Method::OPTIONS {
+            self.pipeline.telemetry.answered(route, begun.elapsed());
+        }
         reply
     }
 

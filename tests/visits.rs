@@ -272,10 +272,14 @@ async fn two_hundred_thousand_events_make_the_visits_that_a_plain_computation_ma
     assert_eq!(settle_visits(&admin, later_ms).await.unwrap(), 0, "once is enough");
     assert_same(&stored(&collector, "consentry.visits"), &expected, "whichever table they are in");
 
-    let report = collector.sql(
-        "SELECT sum(visits), sum(bounces), sum(groups) FROM report.visits WHERE site = 'shop' AND channel != '(withheld)'",
-    );
-    let of_shop: Vec<&Visit> = expected.iter().filter(|visit| visit.site == "shop").collect();
+    // Of whole days: one that has just begun has too few visitors to be told of.
+    let today = now_ms / DAY_MS;
+    let report = collector.sql(&format!(
+        "SELECT sum(visits), sum(bounces), sum(groups) FROM report.visits \
+         WHERE site = 'shop' AND channel != '(withheld)' AND toUInt32(day) < {today}"
+    ));
+    let whole_days = |visit: &&Visit| visit.site == "shop" && visit.start / DAY_MS < today;
+    let of_shop: Vec<&Visit> = expected.iter().filter(whole_days).collect();
     assert!(report.starts_with(&format!(
         "{}\t{}\t",
         of_shop.len(),
