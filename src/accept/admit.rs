@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
@@ -188,17 +189,16 @@ impl Limited {
     }
 }
 
-/// The kernel's coarse monotonic clock: a few nanoseconds to read, a few milliseconds exact. A limit of requests in a
-/// second needs no better one.
+/// Time since the first look at it.
 #[derive(Debug, Clone, Default)]
-struct Coarse;
+struct Elapsed;
 
-impl Clock for Coarse {
+impl Clock for Elapsed {
     type Instant = Duration;
 
     fn now(&self) -> Duration {
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
-        Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+        static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        BEGUN.elapsed()
     }
 }
 
@@ -210,8 +210,8 @@ struct Bucket<L> {
     told: Limited,
 }
 
-type Direct = Bucket<RateLimiter<NotKeyed, InMemoryState, Coarse, Middleware>>;
-type Keyed = Bucket<RateLimiter<u64, DashMapStateStore<u64, AsIs>, Coarse, Middleware>>;
+type Direct = Bucket<RateLimiter<NotKeyed, InMemoryState, Elapsed, Middleware>>;
+type Keyed = Bucket<RateLimiter<u64, DashMapStateStore<u64, AsIs>, Elapsed, Middleware>>;
 
 /// A network is a hash already: the map need not hash it once more.
 #[derive(Debug, Clone, Copy, Default)]
@@ -255,12 +255,12 @@ impl<L> Bucket<L> {
 }
 
 fn direct(scope: Scope, per_s: u32, burst: u32) -> Option<Direct> {
-    Bucket::new(scope, per_s, burst, |quota| RateLimiter::direct_with_clock(quota, Coarse))
+    Bucket::new(scope, per_s, burst, |quota| RateLimiter::direct_with_clock(quota, Elapsed))
 }
 
 impl Direct {
     fn admit(&self) -> Result<(), Refusal> {
-        self.limiter.check().map_err(|until| self.refusal(until.wait_time_from(Coarse.now())))
+        self.limiter.check().map_err(|until| self.refusal(until.wait_time_from(Elapsed.now())))
     }
 }
 
@@ -349,7 +349,7 @@ impl Admission {
             key,
             unlimited: limits.unlimited_networks.clone(),
             networks: Bucket::new(Scope::Network, network.0, network.1, |quota| {
-                RateLimiter::new(quota, DashMapStateStore::with_hasher(AsIs::default()), Coarse)
+                RateLimiter::new(quota, DashMapStateStore::with_hasher(AsIs::default()), Elapsed)
             }),
             networks_max: limits.networks_max,
             since_look: AtomicU32::new(0),
@@ -375,7 +375,7 @@ impl Admission {
                 self.tidy();
             }
             let checked = networks.limiter.check_key(&self.place(client));
-            checked.map_err(|until| networks.refusal(until.wait_time_from(Coarse.now())))?;
+            checked.map_err(|until| networks.refusal(until.wait_time_from(Elapsed.now())))?;
         }
         self.all.as_ref().map_or(Ok(()), Direct::admit)
     }
