@@ -59,9 +59,10 @@ fn every_column_and_table_of_the_store_is_described_and_no_other() {
             assert!(column[part].as_str().is_some_and(|words| !words.is_empty()), "{column}");
         }
     }
+    // A view that is being made anew has a table of its own until it is done.
     let tables = collector.sql(
         "SELECT database || '.' || name FROM system.tables WHERE database = 'consentry' AND engine NOT LIKE '%View' \
-         AND name NOT LIKE '.inner%' AND name != 'events' ORDER BY 1",
+         AND name NOT LIKE '.inner%' AND name NOT LIKE '.tmp.inner%' AND name != 'events' ORDER BY 1",
     );
     let mut described = names(&json["tables"], "name");
     described.sort_unstable();
