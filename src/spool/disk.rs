@@ -97,13 +97,22 @@ pub(super) fn recover(
     if let Some(parent) = dir.parent() {
         sync_dir(parent)?;
     }
+    // What an earlier run renamed and could not sync is on the disk before anything else is renamed.
+    sync_dir(dir)?;
     let mut paths: Vec<PathBuf> =
         fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     // A crash came before they were in their place: the file that they were to replace is still there.
     for path in paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == FRESH)) {
         disk_fs::remove(path)?;
     }
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == OPEN || extension == SEAL));
+    // A segment's last name is given to whole contents alone, so what has the first name besides is older.
+    let growing = paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == OPEN));
+    for path in growing.filter(|path| path.with_extension(SEAL).exists()) {
+        disk_fs::remove(path)?;
+    }
+    paths.retain(|path| {
+        path.exists() && path.extension().is_some_and(|extension| extension == OPEN || extension == SEAL)
+    });
     paths.sort();
     // A segment is completed some time after it was begun; one that the next was begun after is older than that.
     let begun: Vec<Option<i64>> = paths.iter().map(|path| created_ms(path.file_stem()?.to_str()?)).collect();

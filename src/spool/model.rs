@@ -251,3 +251,29 @@ proptest! {
         });
     }
 }
+
+/// Found by the walk above: a segment whose last name was not durable yet took more records.
+#[test]
+fn a_segment_with_a_name_that_is_not_durable_takes_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for random in 0..64 {
+        runtime.block_on(async {
+            let mut world = World::new(random);
+            for step in [
+                Step::Append(vec![1]),
+                Step::FailSyncs(3),
+                Step::Seal,
+                Step::Append(vec![1]),
+                Step::FailWrites(3),
+                Step::Append(vec![1]),
+                Step::Append(vec![2]),
+                Step::Power(4),
+                Step::Again,
+            ] {
+                world.walk(step).await;
+            }
+            world.restart(true).await;
+            world.dirs.iter().for_each(|dir| Disk::unregister(dir.path()));
+        });
+    }
+}

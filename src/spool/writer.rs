@@ -52,6 +52,9 @@ struct Growing {
     uncut: bool,
     /// A sync has failed: what this file's next one says is worth nothing.
     sync_failed: bool,
+    /// Its name was changed, or may have been, and the directory is not synced: nothing may be added to it, or a loss of
+    /// power could bring back the one name with the other's contents.
+    sealing: bool,
 }
 
 /// Requests that share one write and one sync.
@@ -187,7 +190,7 @@ impl Writer {
                 Ok(command) => return Next::Command(command),
                 Err(RecvTimeoutError::Disconnected) => return Next::Gone,
                 Err(RecvTimeoutError::Timeout) => {
-                    let takes = self.take_back().and_then(|()| disk::probe(&self.dir, PROBE_BYTES)).is_ok();
+                    let takes = self.settle().and_then(|()| disk::probe(&self.dir, PROBE_BYTES)).is_ok();
                     self.shared.failing.store(!takes, Ordering::Relaxed);
                 }
             }
@@ -278,7 +281,7 @@ impl Writer {
     fn write(&mut self, bytes: &[u8], rows: u64) -> io::Result<()> {
         // Senders will send again what they were told is not durable. As long as it may still stand in the segment,
         // nothing is taken, or it would be there twice.
-        self.take_back()?;
+        self.settle()?;
         let growing = match &mut self.growing {
             Some(growing) => growing,
             none => {
@@ -295,6 +298,7 @@ impl Writer {
                     since,
                     uncut: false,
                     sync_failed: false,
+                    sealing: false,
                 })
             }
         };
@@ -340,6 +344,12 @@ impl Writer {
         Ok(())
     }
 
+    /// Ends what an earlier failure left half done.
+    fn settle(&mut self) -> io::Result<()> {
+        self.take_back()?;
+        if self.growing.as_ref().is_some_and(|growing| growing.sealing) { self.complete() } else { Ok(()) }
+    }
+
     fn seal_if_due(&mut self) {
         // While complete segments wait for the store, age alone seals nothing: a long outage makes full segments,
         // not many small ones.
@@ -355,10 +365,14 @@ impl Writer {
     }
 
     fn seal(&mut self) {
-        if self.take_back().is_err() {
-            return;
+        if self.take_back().is_ok() {
+            let _ = self.complete();
         }
-        let Some(growing) = self.growing.take() else { return };
+    }
+
+    /// Gives the growing segment its last name. Where that fails, the next write tries again first.
+    fn complete(&mut self) -> io::Result<()> {
+        let Some(growing) = self.growing.take() else { return Ok(()) };
         failpoint::reach("before_seal");
         match disk::complete(&growing.path) {
             Ok(path) => {
@@ -370,14 +384,15 @@ impl Writer {
                     rows: growing.rows,
                     sealed_at_ms: self.clock.now_ms(),
                 });
+                Ok(())
             }
             Err(error) => {
-                // The file is whole and synced, only its name is not: try again when it is next due.
+                tracing::warn!(%error, "the spool cannot complete a segment; nothing is taken until it can");
                 let complete = growing.path.with_extension(disk::SEAL);
                 let path = if complete.exists() { complete } else { growing.path };
-                tracing::warn!(%error, "the spool cannot complete a segment; trying again");
-                std::thread::sleep(Duration::from_millis(50));
-                self.growing = Some(Growing { path, since: Instant::now(), ..growing });
+                self.growing = Some(Growing { path, sealing: true, ..growing });
+                self.shared.failing.store(true, Ordering::Relaxed);
+                Err(error)
             }
         }
     }
