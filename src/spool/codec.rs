@@ -175,23 +175,54 @@ pub(super) fn subject_of(row: &[u8]) -> Option<Place<'_>> {
     Some(Place { site, subject, no_share, no_share_at })
 }
 
+/// The site of a row.
+pub(crate) fn site_of(row: &[u8]) -> Option<&str> {
+    let mut input = Input(row);
+    input.bytes(16)?;
+    input.text()
+}
+
 /// Bytes that are read from the front. Every reader answers `None` at the end.
-pub(super) struct Input<'a>(pub(super) &'a [u8]);
+pub(crate) struct Input<'a>(pub(super) &'a [u8]);
 
 impl<'a> Input<'a> {
+    /// Of a row as it was spooled.
+    pub(crate) fn new(row: &'a [u8]) -> Self {
+        Self(row)
+    }
+
+    /// Whether all of it was read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn bytes(&mut self, length: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         Some(taken)
     }
 
-    fn fixed<const N: usize>(&mut self) -> Option<[u8; N]> {
+    /// A number of fixed width, least byte first.
+    pub(crate) fn fixed<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (taken, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*taken)
     }
 
-    pub(super) fn varint(&mut self) -> Option<u64> {
+    /// A whole number.
+    #[inline]
+    pub(crate) fn varint(&mut self) -> Option<u64> {
+        // Nearly all are this small.
+        match *self.0 {
+            [byte @ 0..0x80, ref rest @ ..] => {
+                self.0 = rest;
+                Some(u64::from(byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Option<u64> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.fixed::<1>()?[0];
@@ -205,6 +236,20 @@ impl<'a> Input<'a> {
             }
         }
         None
+    }
+
+    /// A whole number with a sign.
+    pub(crate) fn signed(&mut self) -> Option<i64> {
+        self.varint().map(unzigzag)
+    }
+
+    /// A text as it is written: its length and its bytes.
+    #[inline]
+    pub(crate) fn written_text(&mut self) -> Option<&'a [u8]> {
+        let whole = self.0;
+        let length = usize::try_from(self.varint()?).ok()?;
+        self.bytes(length)?;
+        whole.get(..whole.len() - self.0.len())
     }
 
     pub(super) fn text(&mut self) -> Option<&'a str> {

@@ -41,6 +41,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use tokio::sync::{Notify, oneshot, watch};
 
+pub(crate) use codec::{Input, site_of};
 pub use codec::{StoredRow, encode};
 pub use segment::{Contents, Line, NotASegment, Record, read};
 pub use subject::{Change, Changed, erase_aside, replace};

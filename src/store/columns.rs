@@ -1,94 +1,330 @@
-//! A segment's rows turned into columns, as ClickHouse's Native format wants them.
+//! Rows of a segment turned into columns, in ClickHouse's Native format.
+//!
+//! A row is walked over once, as it lies in the segment, and each field is appended to its column: no row is made that is
+//! only taken apart again, and what is read and written lies together. A text is written in the segment as Native wants
+//! it, behind its length, so it is copied as it is.
+//!
+//! The format: <https://clickhouse.com/docs/interfaces/formats/Native>.
 
-use std::ops::Range;
+use std::collections::BTreeMap;
 
-use clickhouse::native::builder::BlockBuilder;
-use clickhouse::native::encode::{Encode, ValueWriter};
-use clickhouse::native::{Block, DataTypeNode};
-use clickhouse_types::data_types::DateTimePrecision;
+use bytes::Bytes;
 
 use crate::enrich::EventRow;
 use crate::event_columns;
-use crate::spool::StoredRow;
+use crate::spool::Input;
 
-type BoxedError = Box<dyn std::error::Error + Send + Sync>;
-
-/// `events (columns)`: named, so that the table's own order and its computed columns do not matter.
-pub(super) fn events_target() -> String {
-    format!("consentry.events ({}, segment)", EventRow::COLUMNS.join(", "))
+/// `INSERT` into `events`: columns are named, so that the table's own order and its computed columns do not matter.
+pub(super) fn insert_events() -> String {
+    format!("INSERT INTO consentry.events ({}, segment) FORMAT Native", EventRow::COLUMNS.join(", "))
 }
 
-/// Milliseconds since 1970 as `DateTime64(3)`.
-struct Millis(i64);
+/// `INSERT` into `ledger`.
+pub(super) const INSERT_LEDGER: &str =
+    "INSERT INTO consentry.ledger (site, minute, outcome, reason, count) FORMAT Native";
 
-impl Encode for Millis {
-    fn produces() -> DataTypeNode {
-        DataTypeNode::DateTime64(DateTimePrecision::Precision3, None)
-    }
-    fn encode(&self, writer: &mut ValueWriter<'_>) -> Result<(), BoxedError> {
-        Ok(writer.write_fixed(&self.0.to_le_bytes())?)
-    }
+/// What is handed to the connection at a time: a server has to take so much within the time for one chunk.
+const PART_BYTES_MAX: usize = 1024 * 1024;
+/// Less than this is joined with its neighbours.
+const PART_BYTES_MIN: usize = 16 * 1024;
+
+/// One block of the Native format, ready to be sent and, if need be, sent again.
+#[derive(Debug, Default)]
+pub(super) struct Block {
+    parts: Vec<Bytes>,
+    /// The beginning of the next part.
+    small: Vec<u8>,
 }
 
-/// Seconds since 1970 as `DateTime`.
-struct Seconds(u32);
-
-impl Encode for Seconds {
-    fn produces() -> DataTypeNode {
-        DataTypeNode::DateTime(None)
+impl Block {
+    /// Begins with the number of columns and of rows.
+    fn new(columns: usize, rows: usize) -> Self {
+        let mut block = Self::default();
+        put_varint(&mut block.small, columns as u64);
+        put_varint(&mut block.small, rows as u64);
+        block
     }
-    fn encode(&self, writer: &mut ValueWriter<'_>) -> Result<(), BoxedError> {
-        Ok(writer.write_fixed(&self.0.to_le_bytes())?)
-    }
-}
 
-/// Names with values as `Map(String, String)`.
-struct Pairs<'a>(&'a [(&'a str, &'a str)]);
-
-impl Encode for Pairs<'_> {
-    fn produces() -> DataTypeNode {
-        DataTypeNode::Map([Box::new(DataTypeNode::String), Box::new(DataTypeNode::String)])
+    /// How a column begins.
+    fn column(&mut self, name: &str, r#type: &str) {
+        put_text(&mut self.small, name);
+        put_text(&mut self.small, r#type);
     }
-    fn encode(&self, writer: &mut ValueWriter<'_>) -> Result<(), BoxedError> {
-        let mut map = writer.write_map::<&str, &str>()?;
-        for &(name, value) in self.0 {
-            map.write(name, value)?;
+
+    fn push(&mut self, values: Vec<u8>) {
+        if values.len() < PART_BYTES_MIN {
+            self.small.extend_from_slice(&values);
+        } else {
+            self.end_small();
+            let mut values = Bytes::from(values);
+            while values.len() > PART_BYTES_MAX {
+                self.parts.push(values.split_to(PART_BYTES_MAX));
+            }
+            self.parts.push(values);
         }
-        map.finish();
-        Ok(())
+    }
+
+    fn end_small(&mut self) {
+        if !self.small.is_empty() {
+            self.parts.push(std::mem::take(&mut self.small).into());
+        }
+    }
+
+    fn end(mut self) -> Self {
+        self.end_small();
+        self
+    }
+
+    /// Its bytes in their order.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Bytes> {
+        self.parts.iter().cloned()
     }
 }
 
-macro_rules! add {
-    ($builder:ident, $column:literal, ms, $values:expr) => {
-        $builder.upsert_column::<Millis>($column)?.add_all($values.map(|&value| Millis(value)))?
+/// A column that grows by a field of a row.
+trait Column: Default {
+    const TYPE: &'static str;
+
+    /// Takes room for so many values.
+    fn reserve(&mut self, rows: usize);
+
+    /// Takes the next field; `None` where there is none of this kind.
+    fn push(&mut self, input: &mut Input<'_>) -> Option<()>;
+
+    /// The values in their order on the wire.
+    fn finish(self, block: &mut Block);
+}
+
+/// Values of a fixed width, each made from a varint of the segment.
+macro_rules! numbers {
+    ($($(#[$doc:meta])* $name:ident $type:literal: $width:literal bytes, $read:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Default)]
+        struct $name(Vec<u8>);
+
+        impl Column for $name {
+            const TYPE: &'static str = $type;
+
+            fn reserve(&mut self, rows: usize) {
+                self.0.reserve_exact($width * rows);
+            }
+            #[inline]
+            fn push(&mut self, input: &mut Input<'_>) -> Option<()> {
+                let read: fn(&mut Input<'_>) -> Option<[u8; $width]> = $read;
+                self.0.extend_from_slice(&read(input)?);
+                Some(())
+            }
+            fn finish(self, block: &mut Block) {
+                block.push(self.0);
+            }
+        }
+    )*};
+}
+
+numbers! {
+    U8s "UInt8": 1 bytes, |input| Some(u8::try_from(input.varint()?).ok()?.to_le_bytes());
+    U16s "UInt16": 2 bytes, |input| Some(u16::try_from(input.varint()?).ok()?.to_le_bytes());
+    U32s "UInt32": 4 bytes, |input| Some(u32::try_from(input.varint()?).ok()?.to_le_bytes());
+    I16s "Int16": 2 bytes, |input| Some(i16::try_from(input.signed()?).ok()?.to_le_bytes());
+    U64s "UInt64": 8 bytes, |input| input.fixed();
+    U128s "UInt128": 16 bytes, |input| input.fixed();
+    /// Milliseconds since 1970.
+    Millis "DateTime64(3)": 8 bytes, |input| Some(input.signed()?.to_le_bytes());
+}
+
+/// Texts, each behind its length.
+#[derive(Default)]
+struct Texts(Vec<u8>);
+
+impl Column for Texts {
+    const TYPE: &'static str = "String";
+
+    fn reserve(&mut self, rows: usize) {
+        self.0.reserve(rows);
+    }
+    #[inline]
+    fn push(&mut self, input: &mut Input<'_>) -> Option<()> {
+        match input.written_text()? {
+            // Most columns of most rows are empty.
+            &[only] => self.0.push(only),
+            text => self.0.extend_from_slice(text),
+        }
+        Some(())
+    }
+    fn finish(self, block: &mut Block) {
+        block.push(self.0);
+    }
+}
+
+/// Numbers of four bytes that may be missing: first which are, then all of them.
+#[derive(Default)]
+struct Maybe {
+    missing: Vec<u8>,
+    values: Vec<u8>,
+}
+
+impl Maybe {
+    fn reserve(&mut self, rows: usize) {
+        self.missing.reserve_exact(rows);
+        self.values.reserve_exact(4 * rows);
+    }
+    /// 0 stands for none, else it is the value and one.
+    #[inline]
+    fn push(&mut self, input: &mut Input<'_>) -> Option<()> {
+        let written = input.varint()?;
+        self.missing.push(u8::from(written == 0));
+        self.values.extend_from_slice(&u32::try_from(written.saturating_sub(1)).ok()?.to_le_bytes());
+        Some(())
+    }
+    fn finish(self, block: &mut Block) {
+        [self.missing, self.values].into_iter().for_each(|values| block.push(values));
+    }
+}
+
+macro_rules! maybe {
+    ($($name:ident $type:literal,)*) => {$(
+        #[derive(Default)]
+        struct $name(Maybe);
+
+        impl Column for $name {
+            const TYPE: &'static str = $type;
+
+            fn reserve(&mut self, rows: usize) {
+                self.0.reserve(rows);
+            }
+            #[inline]
+            fn push(&mut self, input: &mut Input<'_>) -> Option<()> {
+                self.0.push(input)
+            }
+            fn finish(self, block: &mut Block) {
+                self.0.finish(block);
+            }
+        }
+    )*};
+}
+
+// A float lies in the segment as its bits, which is what is sent.
+maybe! {
+    MaybeU32s "Nullable(UInt32)",
+    MaybeF32s "Nullable(Float32)",
+}
+
+/// Names with values: where each row's pairs end, then all names, then all values.
+#[derive(Default)]
+struct Pairs {
+    pairs: u64,
+    ends: Vec<u8>,
+    names: Vec<u8>,
+    values: Vec<u8>,
+}
+
+impl Column for Pairs {
+    const TYPE: &'static str = "Map(String, String)";
+
+    fn reserve(&mut self, rows: usize) {
+        self.ends.reserve_exact(8 * rows);
+    }
+    #[inline]
+    fn push(&mut self, input: &mut Input<'_>) -> Option<()> {
+        for _ in 0..input.varint()? {
+            self.names.extend_from_slice(input.written_text()?);
+            self.values.extend_from_slice(input.written_text()?);
+            self.pairs += 1;
+        }
+        self.ends.extend_from_slice(&self.pairs.to_le_bytes());
+        Some(())
+    }
+    fn finish(self, block: &mut Block) {
+        [self.ends, self.names, self.values].into_iter().for_each(|values| block.push(values));
+    }
+}
+
+macro_rules! column {
+    (text) => {
+        Texts
     };
-    ($builder:ident, $column:literal, text, $values:expr) => {
-        $builder.upsert_column::<&str>($column)?.add_all($values.copied())?
+    (pairs) => {
+        Pairs
     };
-    ($builder:ident, $column:literal, pairs, $values:expr) => {
-        $builder.upsert_column::<Pairs<'_>>($column)?.add_all($values.map(|value| Pairs(value)))?
+    (ms) => {
+        Millis
     };
-    ($builder:ident, $column:literal, maybe_u32, $values:expr) => {
-        $builder.upsert_column::<Option<u32>>($column)?.add_all($values.copied())?
+    (u8) => {
+        U8s
     };
-    ($builder:ident, $column:literal, maybe_f32, $values:expr) => {
-        $builder.upsert_column::<Option<f32>>($column)?.add_all($values.copied())?
+    (u16) => {
+        U16s
     };
-    ($builder:ident, $column:literal, $number:ident, $values:expr) => {
-        $builder.upsert_column::<$number>($column)?.add_all($values.copied())?
+    (u32) => {
+        U32s
     };
+    (u64) => {
+        U64s
+    };
+    (u128) => {
+        U128s
+    };
+    (i16) => {
+        I16s
+    };
+    (maybe_u32) => {
+        MaybeU32s
+    };
+    (maybe_f32) => {
+        MaybeF32s
+    };
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_varint(out, text.len() as u64);
+    out.extend_from_slice(text.as_bytes());
 }
 
 macro_rules! define_columns {
     ($(($field:ident, $column:literal, $kind:tt))*) => {
-        /// Builds the block of some of a segment's rows. `rows` must not be empty.
-        pub(super) fn events(rows: &[StoredRow<'_>], range: Range<usize>, segment: &str) -> Result<Block, BoxedError> {
-            let rows = &rows[range];
-            let mut builder = BlockBuilder::new();
-            $(add!(builder, $column, $kind, rows.iter().map(|row| &row.$field));)*
-            builder.upsert_column::<&str>("segment")?.add_all(rows.iter().map(|_| segment))?;
-            Ok(builder.build()?)
+        #[derive(Default)]
+        struct Columns {
+            $($field: column!($kind),)*
+        }
+
+        impl Columns {
+            /// Takes a row; `None` where it is none: then the columns are of no use any more.
+            fn push(&mut self, row: &[u8]) -> Option<()> {
+                let mut input = Input::new(row);
+                $(self.$field.push(&mut input)?;)*
+                input.is_empty().then_some(())
+            }
+        }
+
+        /// The block of rows as they lie in the segment; `None` where there is none, or one is no row.
+        pub(super) fn events<'a>(rows: impl ExactSizeIterator<Item = &'a [u8]>, segment: &str) -> Option<Block> {
+            let count = rows.len();
+            if count == 0 {
+                return None;
+            }
+            let mut columns = Columns::default();
+            $(columns.$field.reserve(count);)*
+            for row in rows {
+                columns.push(row)?;
+            }
+            let mut block = Block::new(EventRow::COLUMNS.len() + 1, count);
+            $(
+                block.column($column, <column!($kind) as Column>::TYPE);
+                columns.$field.finish(&mut block);
+            )*
+            block.column("segment", Texts::TYPE);
+            let mut name = Vec::new();
+            put_text(&mut name, segment);
+            block.push(name.repeat(count));
+            Some(block.end())
         }
     };
 }
@@ -104,17 +340,58 @@ pub(super) struct LedgerKey {
     pub(super) reason: String,
 }
 
-pub(super) const LEDGER_TARGET: &str = "consentry.ledger (site, minute, outcome, reason, count)";
-
 /// Builds the block of a segment's lines. `lines` must not be empty.
-pub(super) fn ledger(lines: &std::collections::BTreeMap<LedgerKey, u64>) -> Result<Block, BoxedError> {
-    let mut builder = BlockBuilder::new();
-    builder.upsert_column::<&str>("site")?.add_all(lines.keys().map(|key| key.site.as_str()))?;
-    builder
-        .upsert_column::<Seconds>("minute")?
-        .add_all(lines.keys().map(|key| Seconds(key.minute.saturating_mul(60))))?;
-    builder.upsert_column::<&str>("outcome")?.add_all(lines.keys().map(|key| key.outcome.as_str()))?;
-    builder.upsert_column::<&str>("reason")?.add_all(lines.keys().map(|key| key.reason.as_str()))?;
-    builder.upsert_column::<u64>("count")?.add_all(lines.values().copied())?;
-    Ok(builder.build()?)
+pub(super) fn ledger(lines: &BTreeMap<LedgerKey, u64>) -> Block {
+    let mut block = Block::new(5, lines.len());
+    let texts = |text: fn(&LedgerKey) -> &str| {
+        let mut texts = Vec::new();
+        lines.keys().for_each(|key| put_text(&mut texts, text(key)));
+        texts
+    };
+    block.column("site", Texts::TYPE);
+    block.push(texts(|key| &key.site));
+    block.column("minute", "DateTime");
+    block.push(lines.keys().flat_map(|key| key.minute.saturating_mul(60).to_le_bytes()).collect());
+    block.column("outcome", Texts::TYPE);
+    block.push(texts(|key| &key.outcome));
+    block.column("reason", Texts::TYPE);
+    block.push(texts(|key| &key.reason));
+    block.column("count", U64s::TYPE);
+    block.push(lines.values().flat_map(|count| count.to_le_bytes()).collect());
+    block.end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::encode;
+
+    fn row() -> Vec<u8> {
+        let mut row = Vec::new();
+        encode(&EventRow::with_ids(1, 2), &mut row);
+        row
+    }
+
+    #[test]
+    fn columns_have_as_many_values_as_there_are_rows() {
+        let row = row();
+        let one: usize =
+            events([&row[..]].into_iter(), "segment").unwrap().parts().map(|part| part.len()).sum();
+        let rows = [&row[..], &row[..], &row[..]];
+        let three: usize = events(rows.into_iter(), "segment").unwrap().parts().map(|part| part.len()).sum();
+        let names: usize = EventRow::COLUMNS.iter().map(|name| name.len()).sum();
+        // Whatever is not a value is there once.
+        assert!((three - one).is_multiple_of(2) && one - (three - one) / 2 > names, "{one} {three}");
+    }
+
+    #[test]
+    fn a_row_that_is_cut_or_too_long_makes_no_block() {
+        let mut row = row();
+        for length in 0..row.len() {
+            assert!(events([&row[..length]].into_iter(), "segment").is_none());
+        }
+        row.push(0);
+        assert!(events([&row[..]].into_iter(), "segment").is_none());
+        assert!(events([].into_iter(), "segment").is_none());
+    }
 }

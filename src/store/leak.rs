@@ -70,18 +70,24 @@ impl LeakAlarm {
         Self { rules: Rules::new(), rows_max }
     }
 
-    /// The rows with finds, by their place in `rows`. The sample depends on the segment's id and size alone.
-    pub(super) fn sample(&self, segment: &str, rows: &[StoredRow<'_>]) -> BTreeMap<usize, Vec<Leak>> {
+    /// The rows with finds, by their place among `rows` rows, of which `row` gives one. The sample depends on the segment's id and size alone.
+    pub(super) fn sample<'a>(
+        &self,
+        segment: &str,
+        rows: usize,
+        row: impl Fn(usize) -> Option<StoredRow<'a>>,
+    ) -> BTreeMap<usize, Vec<Leak>> {
         let mut leaks = BTreeMap::new();
-        if self.rows_max == 0 || rows.is_empty() {
+        if self.rows_max == 0 || rows == 0 {
             return leaks;
         }
-        let step = rows.len().div_ceil(self.rows_max);
+        let step = rows.div_ceil(self.rows_max);
         // Where the steps begin differs from segment to segment, so that no place in a batch is never looked at.
         let first = segment.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         let mut found = Vec::new();
-        for (index, row) in rows.iter().enumerate().skip(first % step).step_by(step) {
-            self.row(row, &mut found);
+        for index in (first % step..rows).step_by(step) {
+            let Some(row) = row(index) else { continue };
+            self.row(&row, &mut found);
             if !found.is_empty() {
                 leaks.insert(index, std::mem::take(&mut found));
             }

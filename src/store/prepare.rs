@@ -6,10 +6,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use clickhouse::native::Block;
 use hashbrown::HashMap;
 
-use super::columns::{self, LedgerKey};
+use super::columns::{self, Block, LedgerKey};
 use super::leak::{Leak, LeakAlarm};
 use crate::ledger::Outcome;
 use crate::spool::{self, NotASegment, Sealed, StoredRow};
@@ -41,6 +40,16 @@ pub(super) struct Contents {
     pub(super) leaks: BTreeMap<usize, Vec<Leak>>,
 }
 
+/// A row of a segment.
+pub(super) struct Row<'a> {
+    /// The minute of its receipt.
+    pub(super) minute: u32,
+    /// As it lies there.
+    pub(super) bytes: &'a [u8],
+    /// Its columns.
+    pub(super) read: StoredRow<'a>,
+}
+
 impl Prepared {
     /// Reads a segment. `rewrites` is asked for before the file is.
     ///
@@ -55,14 +64,17 @@ impl Prepared {
         tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
     }
 
-    /// The rows themselves and the minute of each one's receipt, for when they have to be looked at one by one.
-    pub(super) fn rows(&self) -> (Vec<StoredRow<'_>>, Vec<u32>) {
+    /// The rows, for when they have to be looked at one by one.
+    pub(super) fn rows(&self) -> Vec<Row<'_>> {
         let records = spool::read(&self.bytes).map(|contents| contents.records).unwrap_or_default();
         let rows = records.into_iter().flat_map(|record| {
             let minute = record.minute;
-            record.rows.into_iter().filter_map(move |bytes| Some((StoredRow::decode(bytes)?, minute)))
+            record
+                .rows
+                .into_iter()
+                .map(move |bytes| Some(Row { minute, bytes, read: StoredRow::decode(bytes)? }))
         });
-        rows.unzip()
+        rows.flatten().collect()
     }
 }
 
@@ -97,27 +109,33 @@ fn read(bytes: &[u8], segment: &str, alarm: &LeakAlarm) -> Result<Contents, NotA
     let contents = spool::read(bytes)?;
     let mut lines: HashMap<(u32, &str, &str, &str), u64> = HashMap::new();
     let mut counts: HashMap<(u32, &str), u64> = HashMap::new();
-    let mut rows = Vec::with_capacity(contents.records.iter().map(|record| record.rows.len()).sum());
+    // Each with the minute of its receipt.
+    let mut rows: Vec<(u32, &[u8])> =
+        Vec::with_capacity(contents.records.iter().map(|record| record.rows.len()).sum());
     let mut damaged = u64::from(contents.damaged);
     for record in &contents.records {
         for line in &record.lines {
             let key = (record.minute, line.site, line.outcome, line.reason);
             *lines.entry(key).or_default() += u64::from(line.count);
         }
-        for bytes in &record.rows {
-            match StoredRow::decode(bytes) {
-                Some(row) => {
-                    *counts.entry((record.minute, row.site)).or_default() += 1;
-                    rows.push(row);
-                }
-                None => damaged += 1,
-            }
-        }
+        rows.extend(record.rows.iter().map(|&row| (record.minute, row)));
     }
-    let leaks = alarm.sample(segment, &rows);
-    let whole = leaks.is_empty() && !rows.is_empty();
-    // A block that cannot be built is built once more, and said so, when the rows go one by one.
-    let block = whole.then(|| columns::events(&rows, 0..rows.len(), segment).ok()).flatten();
+    let mut block = columns::events(rows.iter().map(|&(_, row)| row), segment);
+    let mut leaks = alarm.sample(segment, rows.len(), |at| StoredRow::decode(rows[at].1));
+    if block.is_none() || !leaks.is_empty() {
+        // Seldom: one by one, with all checks, as [`Prepared::rows`] gives them.
+        let all = rows.len();
+        rows.retain(|(_, row)| StoredRow::decode(row).is_some());
+        damaged += (all - rows.len()) as u64;
+        leaks = alarm.sample(segment, rows.len(), |at| StoredRow::decode(rows[at].1));
+        let whole = leaks.is_empty().then(|| columns::events(rows.iter().map(|&(_, row)| row), segment));
+        block = whole.flatten();
+    }
+    // Neighbours are nearly always of one site and minute.
+    for run in rows.chunk_by(|one, next| one.0 == next.0 && spool::site_of(one.1) == spool::site_of(next.1)) {
+        let (minute, row) = run[0];
+        *counts.entry((minute, spool::site_of(row).unwrap_or_default())).or_default() += run.len() as u64;
+    }
     let key = |(minute, site, outcome, reason): (u32, &str, &str, &str)| LedgerKey {
         site: site.to_owned(),
         minute,

@@ -11,18 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clickhouse::Client;
-use clickhouse::native::Block;
 use tokio::sync::{Mutex, watch};
 
-use super::columns;
+use super::columns::{self, Block};
 use super::leak::{Leak, LeakAlarm};
-use super::prepare::{Books, Contents, Prepared};
+use super::prepare::{Books, Contents, Prepared, Row};
 use super::quarantine::{Quarantine, Reason};
 use super::verdict::{Brief, Verdict, brief, judge};
 use super::{Source, State};
 use crate::failpoint;
 use crate::ledger::Outcome;
-use crate::spool::{Sealed, Spool, StoredRow};
+use crate::spool::{Sealed, Spool};
 use crate::telemetry::Telemetry;
 
 /// A server that takes longer than this to take a chunk is given up.
@@ -59,7 +58,7 @@ pub struct Shipper {
 struct Insert<'a> {
     client: &'a Client,
     segment: &'a str,
-    rows: &'a [StoredRow<'a>],
+    rows: &'a [Row<'a>],
     quarantine: &'a Quarantine,
 }
 
@@ -179,7 +178,7 @@ impl Shipper {
         failpoint::reach("before_insert");
         let whole = contents.block.as_ref().filter(|_| !self.quarantine.is_split(&sealed.id));
         let sent = match whole {
-            Some(block) => send(client, &columns::events_target(), &sealed.id, block).await.map(|()| true),
+            Some(block) => send(client, &columns::insert_events(), &sealed.id, block).await.map(|()| true),
             None => Ok(contents.rows == 0),
         };
         let (books, leaking, refused) = match sent {
@@ -192,10 +191,10 @@ impl Shipper {
         };
         failpoint::reach("inserted");
         if !books.0.is_empty() {
-            let block = columns::ledger(&books.0).map_err(encoding)?;
+            let block = columns::ledger(&books.0);
             let token = format!("{}-ledger", sealed.id);
             failpoint::reach("before_ledger");
-            send(client, columns::LEDGER_TARGET, &token, &block)
+            send(client, columns::INSERT_LEDGER, &token, &block)
                 .await
                 .map_err(|error| NotShipped::Store(brief(&error)))?;
         }
@@ -231,22 +230,21 @@ impl Shipper {
         contents: &Contents,
     ) -> Result<(Books, Vec<(String, Vec<Leak>)>, usize), NotShipped> {
         let segment = &prepared.sealed.id;
-        let (rows, minutes) = prepared.rows();
-        let (leaking, rows, minutes) = apart(rows, minutes, contents.leaks.clone());
+        let (leaking, rows) = apart(prepared.rows(), contents.leaks.clone());
         let refused = Insert { client, segment, rows: &rows, quarantine: &self.quarantine }.all().await?;
         self.set_rows_aside(segment, &rows, &refused, &leaking)?;
         if !refused.is_empty() || !leaking.is_empty() {
             failpoint::reach("quarantined");
         }
         let mut books = contents.books();
-        for (index, (row, &minute)) in rows.iter().zip(&minutes).enumerate() {
+        for (index, row) in rows.iter().enumerate() {
             let outcome = if refused.contains_key(&index) { Outcome::Quarantined } else { Outcome::Stored };
-            books.count(row.site, minute, outcome, 1);
+            books.count(row.read.site, row.minute, outcome, 1);
         }
-        for (row, minute, _) in &leaking {
-            books.count(row.site, *minute, Outcome::Quarantined, 1);
+        for (row, _) in &leaking {
+            books.count(row.read.site, row.minute, Outcome::Quarantined, 1);
         }
-        let leaking = leaking.into_iter().map(|(row, _, leaks)| (row.site.to_owned(), leaks)).collect();
+        let leaking = leaking.into_iter().map(|(row, leaks)| (row.read.site.to_owned(), leaks)).collect();
         Ok((books, leaking, refused.len()))
     }
 
@@ -254,7 +252,7 @@ impl Shipper {
     fn set_rows_aside(
         &self,
         segment: &str,
-        rows: &[StoredRow<'_>],
+        rows: &[Row<'_>],
         refused: &BTreeMap<usize, Brief>,
         leaking: &[Leaking<'_>],
     ) -> Result<(), NotShipped> {
@@ -262,7 +260,7 @@ impl Shipper {
             let rows = refused.len();
             tracing::error!(rows, segment, "ClickHouse will never take these rows; see the quarantine");
         }
-        if let Some((_, _, leaks)) = leaking.first() {
+        if let Some((_, leaks)) = leaking.first() {
             let (rows, column, kind) = (leaking.len(), leaks[0].column, leaks[0].kind);
             tracing::error!(
                 rows,
@@ -275,8 +273,8 @@ impl Shipper {
         }
         let refused: Vec<_> = refused
             .iter()
-            .map(|(&index, brief)| (&rows[index], Reason::Refused(brief.clone())))
-            .chain(leaking.iter().map(|(row, _, leaks)| (row, Reason::Leaks(leaks.clone()))))
+            .map(|(&index, brief)| (&rows[index].read, Reason::Refused(brief.clone())))
+            .chain(leaking.iter().map(|(row, leaks)| (&row.read, Reason::Leaks(leaks.clone()))))
             .collect();
         if refused.is_empty() {
             return Ok(());
@@ -286,33 +284,19 @@ impl Shipper {
     }
 }
 
-/// A row that raised the leak alarm, the minute of its receipt, and what was found.
-type Leaking<'a> = (StoredRow<'a>, u32, Vec<Leak>);
+/// A row that raised the leak alarm, and what was found.
+type Leaking<'a> = (Row<'a>, Vec<Leak>);
 
 /// Parts the rows that raised the alarm from the others.
-fn apart<'a>(
-    rows: Vec<StoredRow<'a>>,
-    minutes: Vec<u32>,
-    mut leaks: BTreeMap<usize, Vec<Leak>>,
-) -> (Vec<Leaking<'a>>, Vec<StoredRow<'a>>, Vec<u32>) {
-    if leaks.is_empty() {
-        return (Vec::new(), rows, minutes);
-    }
-    let (mut leaking, mut kept, mut kept_minutes) = (Vec::new(), Vec::new(), Vec::new());
-    for (index, (row, minute)) in rows.into_iter().zip(minutes).enumerate() {
+fn apart<'a>(rows: Vec<Row<'a>>, mut leaks: BTreeMap<usize, Vec<Leak>>) -> (Vec<Leaking<'a>>, Vec<Row<'a>>) {
+    let (mut leaking, mut kept) = (Vec::new(), Vec::new());
+    for (index, row) in rows.into_iter().enumerate() {
         match leaks.remove(&index) {
-            Some(found) => leaking.push((row, minute, found)),
-            None => {
-                kept.push(row);
-                kept_minutes.push(minute);
-            }
+            Some(found) => leaking.push((row, found)),
+            None => kept.push(row),
         }
     }
-    (leaking, kept, kept_minutes)
-}
-
-fn encoding(error: Box<dyn std::error::Error + Send + Sync>) -> NotShipped {
-    NotShipped::Store(Brief(format!("the block cannot be built: {error}")))
+    (leaking, kept)
 }
 
 impl Insert<'_> {
@@ -332,8 +316,11 @@ impl Insert<'_> {
                 true => self.segment.to_owned(),
                 false => format!("{}:{}-{}", self.segment, range.start, range.end),
             };
-            let block = columns::events(self.rows, range.clone(), self.segment).map_err(encoding)?;
-            match send(self.client, &columns::events_target(), &token, &block).await {
+            let rows = self.rows[range.clone()].iter().map(|row| row.bytes);
+            let Some(block) = columns::events(rows, self.segment) else {
+                return Err(NotShipped::Store(Brief("a row cannot be written as columns".into())));
+            };
+            match send(self.client, &columns::insert_events(), &token, &block).await {
                 Ok(()) => {}
                 Err(error) if judge(&error) == Verdict::TryAgain => {
                     return Err(NotShipped::Store(brief(&error)));
@@ -367,19 +354,21 @@ fn halves(range: &Range<usize>) -> Vec<Range<usize>> {
 
 async fn send(
     client: &Client,
-    target: &str,
+    sql: &str,
     token: &str,
     block: &Block,
 ) -> Result<(), clickhouse::error::Error> {
     let mut insert = client
-        .insert_native_unescaped(target)
+        .insert_formatted_with(sql)
         .with_timeouts(Some(SEND_TIMEOUT), Some(ANSWER_TIMEOUT))
         .with_setting("insert_deduplication_token", token)
         .with_setting("insert_deduplicate", "1")
         .with_setting("deduplicate_blocks_in_dependent_materialized_views", "1")
         .with_setting("async_insert", "0")
         .with_setting("wait_end_of_query", "1");
-    insert.write(block).await?;
+    for part in block.parts() {
+        insert.send(part).await?;
+    }
     insert.end().await
 }
 
