@@ -9,10 +9,10 @@ use consentry::accept::{self, ClientAddress, Limits, Submission};
 use consentry::beacon;
 use consentry::config::File;
 use consentry::consent::gate;
-use consentry::deidentify::{SaltStore, Salts, SubjectKeys, pseudonymise, scrub};
+use consentry::deidentify::{Pseudonymiser, SaltStore, Salts, SubjectKeys, scrub};
 use consentry::enrich::bot::{Bots, Claims, HeaderTraits};
 use consentry::enrich::channel::{ChannelInput, attribute, spam::SpamDomains};
-use consentry::enrich::{agent::Agents, enrich};
+use consentry::enrich::{Enricher, agent::Agents, enrich};
 use consentry::site::Sites;
 use consentry::spool::encode;
 
@@ -262,16 +262,17 @@ fn main() {
     });
     measure("deidentify: pseudonyms", count, || {
         let events: Vec<_> = consented().into_iter().map(|event| scrub(event).unwrap()).collect();
-        timed(|| events.into_iter().for_each(|event| drop(black_box(pseudonymise(event, &keys, &subjects)))))
-            .1
+        let mut pseudonymiser = Pseudonymiser::new(&keys, &subjects);
+        timed(|| events.into_iter().for_each(|event| drop(black_box(pseudonymiser.pseudonymise(event))))).1
     });
     // Most pages and crashes come again and again; the first time costs more.
     let both = |submission: &Submission| {
         let read = beacon::read(submission, &sites).unwrap();
         let events: Vec<_> = read.map(|beacon| gate(beacon.unwrap()).unwrap()).collect();
+        let mut pseudonymiser = Pseudonymiser::new(&keys, &subjects);
         timed(|| {
             for event in events {
-                drop(black_box(pseudonymise(scrub(event).unwrap(), &keys, &subjects)));
+                drop(black_box(pseudonymiser.pseudonymise(scrub(event).unwrap())));
             }
         })
         .1
@@ -290,9 +291,10 @@ fn main() {
         both(&self::submission(&crashes(crash, 20), &[]))
     });
     let pseudonymous = || {
+        let mut pseudonymiser = Pseudonymiser::new(&keys, &subjects);
         consented()
             .into_iter()
-            .map(|event| pseudonymise(scrub(event).unwrap(), &keys, &subjects).unwrap())
+            .map(|event| pseudonymiser.pseudonymise(scrub(event).unwrap()).unwrap())
             .collect::<Vec<_>>()
     };
     measure("enrich: one event", count, || {
@@ -314,11 +316,13 @@ fn main() {
     });
     measure("all of it", count, || {
         let mut out = Vec::with_capacity(1 << 20);
+        let mut pseudonymiser = Pseudonymiser::new(&keys, &subjects);
         timed(|| {
+            let mut enricher = Enricher::new(&agents, &spam);
             for beacon in read() {
                 let event =
-                    pseudonymise(scrub(gate(beacon.unwrap()).unwrap()).unwrap(), &keys, &subjects).unwrap();
-                encode(&enrich(event, &agents, &spam), &mut out);
+                    pseudonymiser.pseudonymise(scrub(gate(beacon.unwrap()).unwrap()).unwrap()).unwrap();
+                encode(&enricher.enrich(event), &mut out);
             }
             black_box(out.len())
         })

@@ -13,8 +13,8 @@ use crate::accept::{self, ClientAddress, Refusal, Submission};
 use crate::beacon::{self, RejectCode, Rejected};
 use crate::clock::{Clock, minute_of};
 use crate::consent;
-use crate::deidentify::{self, Keys, Networks, Salts};
-use crate::enrich::{self, agent::Agents, channel::spam::SpamDomains};
+use crate::deidentify::{self, Networks, Pseudonymiser, Salts};
+use crate::enrich::{Enricher, agent::Agents, channel::spam::SpamDomains};
 use crate::ledger::{BOT, HOSTNAME_UNKNOWN, Outcome, SUBJECT_WITHDRAWN, SiteIndex};
 use crate::live::Live;
 use crate::site::{BotRule, Sites};
@@ -123,6 +123,8 @@ impl Pipeline {
             Refusal::SpoolFailed
         })?;
         let mut batch = Batch::new(minute_of(submission.received_at_ms()));
+        let mut pseudonymiser = Pseudonymiser::new(&keys, &self.subjects.keys);
+        let mut enricher = Enricher::new(&self.agents, &self.spam);
         let mut rejected: Vec<(usize, RejectCode)> = Vec::new();
         let mut received = 0;
         let mut charged = None;
@@ -139,7 +141,7 @@ impl Pipeline {
             }
             let line = batch.tally().site(site);
             batch.tally().count(line, Outcome::Received);
-            match self.row(entry, &keys, &mut batch, line) {
+            match self.row(entry, &mut pseudonymiser, &mut enricher, &mut batch, line) {
                 Ok(()) => {}
                 Err(NoRow::Dropped(reason)) => batch.tally().count(line, Outcome::Dropped(reason)),
                 Err(NoRow::Rejected(code)) => {
@@ -170,7 +172,8 @@ impl Pipeline {
     fn row<'a>(
         &self,
         entry: Result<beacon::Beacon<'a>, Rejected<'a>>,
-        keys: &Keys,
+        pseudonymiser: &mut Pseudonymiser<'_, 'a>,
+        enricher: &mut Enricher<'_, 'a>,
         batch: &mut Batch,
         line: SiteIndex,
     ) -> Result<(), NoRow> {
@@ -182,15 +185,14 @@ impl Pipeline {
         let consented = consent::gate(beacon).map_err(|reason| NoRow::Dropped(reason.code()))?;
         let mut scrubbed = deidentify::scrub(consented).map_err(NoRow::Rejected)?;
         scrubbed.locate(&self.networks);
-        let mut pseudonymous =
-            deidentify::pseudonymise(scrubbed, keys, &self.subjects.keys).ok_or(NoRow::NoKey)?;
+        let mut pseudonymous = pseudonymiser.pseudonymise(scrubbed).ok_or(NoRow::NoKey)?;
         match self.subjects.choices.of(pseudonymous.subject()) {
             None => {}
             Some(Choice::Withdrawn) => return Err(NoRow::Dropped(SUBJECT_WITHDRAWN)),
             Some(Choice::Restricted) => pseudonymous.restrict(),
         }
         let id_before = pseudonymous.event_id_before();
-        let row = enrich::enrich(pseudonymous, &self.agents, &self.spam);
+        let row = enricher.enrich(pseudonymous);
         if *row.bot() != 0 && bots == BotRule::Drop {
             return Err(NoRow::Dropped(BOT));
         }

@@ -186,6 +186,30 @@ impl std::fmt::Debug for UserAgent<'_> {
     }
 }
 
+/// What a request says of the browser that sent it: the same for all events of its body.
+#[derive(Debug, Clone, Copy)]
+pub struct Sender<'a> {
+    /// The User-Agent; empty where there is none or it is not UTF-8.
+    pub agent: UserAgent<'a>,
+    /// The client hints.
+    pub hints: ClientHints<'a>,
+    /// Which headers are there that browsers send by themselves.
+    pub traits: HeaderTraits,
+}
+
+impl Sender<'_> {
+    /// Whether both are of one request: the texts are the same bytes in the same place.
+    pub fn is(&self, other: &Self) -> bool {
+        std::ptr::eq(self.agent.0, other.agent.0)
+            && self
+                .hints
+                .all()
+                .into_iter()
+                .zip(other.hints.all())
+                .all(|(one, other)| std::ptr::eq(one, other))
+    }
+}
+
 /// A request that was let in. Made by [`receive`] alone.
 pub struct Submission {
     form: Form,
@@ -313,23 +337,21 @@ impl Submission {
         headers.into_iter().flatten().map(http::HeaderValue::as_bytes)
     }
 
-    /// The User-Agent; empty where there is none or it is not UTF-8.
-    pub fn agent(&self) -> UserAgent<'_> {
+    /// What it says of its sender.
+    pub fn sender(&self) -> Sender<'_> {
+        Sender { agent: self.agent(), hints: self.hints(), traits: self.present.traits() }
+    }
+
+    fn agent(&self) -> UserAgent<'_> {
         let bytes = self.headers.get(header::USER_AGENT).map_or(&b""[..], http::HeaderValue::as_bytes);
         let text = std::str::from_utf8(bytes).unwrap_or_default();
         UserAgent(&text[..text.floor_char_boundary(AGENT_BYTES_MAX)])
     }
 
-    /// The client hints.
-    pub fn hints(&self) -> ClientHints<'_> {
+    fn hints(&self) -> ClientHints<'_> {
         if !self.present.has_hints() {
             return ClientHints::default();
         }
         ClientHints::from_headers(|name| self.headers.get(name).and_then(|value| value.to_str().ok()))
-    }
-
-    /// Which headers are there that browsers send by themselves.
-    pub fn traits(&self) -> HeaderTraits {
-        self.present.traits()
     }
 }

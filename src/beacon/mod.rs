@@ -11,7 +11,7 @@ mod said;
 mod time;
 mod wire;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 pub use event::{
@@ -24,7 +24,7 @@ pub use said::{Choice, PayloadConsent, Said, Signals, WireConsent};
 pub use time::{AGE_MS_MAX, FUTURE_MS_MAX, Time};
 pub use wire::{EVENTS_PER_BODY_MAX, PROPS_MAX};
 
-use crate::accept::{Form, Refusal, SignatureFault, Submission};
+use crate::accept::{Form, Refusal, Sender, SignatureFault, Submission};
 use crate::site::{HostnameRule, Site, Sites};
 use field::{Field, Text};
 use wire::{Events, Root, WireEvent};
@@ -85,6 +85,8 @@ pub struct Around<'a> {
     pub site: &'a Arc<Site>,
     /// Its request.
     pub submission: &'a Submission,
+    /// What the request says of its sender.
+    pub sender: Sender<'a>,
 }
 
 /// An event that cannot be taken.
@@ -190,7 +192,11 @@ fn split(mut root: Root<'_>) -> Result<(Root<'_>, Events<'_>), Refusal> {
 /// What is the same for all events of a body.
 struct Reader<'a> {
     submission: &'a Submission,
+    sender: Sender<'a>,
+    origin: Option<&'a str>,
     sites: &'a Sites,
+    /// The site that was looked up last.
+    last: Cell<Option<&'a Arc<Site>>>,
     /// The envelope's `site`, else the query's; `None`: neither.
     site: Field<Text<'a>>,
     /// What envelope and context say for events that say nothing themselves.
@@ -223,7 +229,10 @@ impl<'a> Reader<'a> {
         let consent = PayloadConsent::of(&root.own.consent);
         Self {
             submission,
+            sender: submission.sender(),
+            origin: submission.origin(),
             sites,
+            last: Cell::new(None),
             site,
             consent: match &root.context {
                 Field::Value(context) => consent.and(PayloadConsent::of(&context.consent)),
@@ -237,17 +246,17 @@ impl<'a> Reader<'a> {
     }
 
     fn site_of(&self, named: &Field<Text<'a>>) -> Option<&'a Arc<Site>> {
-        match named {
-            Field::Value(id) => self.sites.by_id(id),
-            Field::Absent | Field::Wrong => None,
-        }
+        let Field::Value(id) = named else { return None };
+        let site = self.last.get().filter(|last| last.id == **id).or_else(|| self.sites.by_id(id));
+        self.last.set(site);
+        site
     }
 
     /// A browser says its origin with every beacon; a picture does not, and nobody can sign one. Whoever else comes without an
     /// origin has to sign, where the site's back ends do.
     fn signed(&self, site: &'a Arc<Site>) -> Result<(), SignatureFault> {
         let Some(keys) = &site.server_keys else { return Ok(()) };
-        if self.submission.origin().is_some() {
+        if self.origin.is_some() {
             return Ok(());
         }
         if self.submission.form() == Form::Pixel {
@@ -277,7 +286,7 @@ impl<'a> Reader<'a> {
         let site = self.site_of(if wire.site.is_absent() { &self.site } else { &wire.site });
         let rejected = |code| Rejected { site, code };
         let Some(site) = site else { return Err(rejected(RejectCode::SiteUnknown)) };
-        if self.submission.origin().is_some_and(|origin| !site.allows_origin(origin)) {
+        if self.origin.is_some_and(|origin| !site.allows_origin(origin)) {
             return Err(rejected(RejectCode::OriginForbidden));
         }
         self.signed(site).map_err(|fault| rejected(RejectCode::Signature(fault)))?;
@@ -303,7 +312,7 @@ impl<'a> Reader<'a> {
         let received_at_ms = self.submission.received_at_ms();
         let ts_ms =
             time::corrected_ms(ts, self.skew_ms, received_at_ms).ok_or(rejected(RejectCode::TsOutOfRange))?;
-        let around = Around { site, submission: self.submission };
+        let around = Around { site, submission: self.submission, sender: self.sender };
         Ok(Beacon {
             timed: Timed { event, ts_ms, skew_ms: self.skew_ms },
             consent,

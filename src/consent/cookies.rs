@@ -62,13 +62,13 @@ pub(super) fn banner(submission: &Submission, rules: &Rules) -> Reading {
 }
 
 /// Reads each signal that the site consults; of a cookie that comes twice, or of TrustArc's three, the strictest.
-pub(super) fn read(submission: &Submission, reader: &Reader<'_>) -> [Heard; SIGNALS] {
-    let mut heard = [(None, Reading::Nothing); SIGNALS];
-    if !reader.rules.reads_cookies {
-        return heard;
+pub(super) fn read(submission: &Submission, reader: &Reader<'_>) -> Option<[Heard; SIGNALS]> {
+    if !reader.rules.reads_cookies || submission.header_values("cookie").next().is_none() {
+        return None;
     }
+    let mut heard = [(None, Reading::Nothing); SIGNALS];
     if too_many(submission) {
-        return [(None, Reading::Malformed); SIGNALS];
+        return Some([(None, Reading::Malformed); SIGNALS]);
     }
     for (name, value) in jar(submission) {
         let Some(basis) = basis_of(name).filter(|&basis| reader.rules.reads(basis)) else { continue };
@@ -80,5 +80,5 @@ pub(super) fn read(submission: &Submission, reader: &Reader<'_>) -> [Heard; SIGN
         let (before, reading) = heard[basis as usize];
         heard[basis as usize] = (Some(basis), if before.is_none() { here } else { reading.strictest(here) });
     }
-    heard
+    Some(heard)
 }

@@ -77,9 +77,10 @@ pub fn gate(beacon: Beacon<'_>) -> Result<ConsentedEvent<'_>, DropReason> {
     ];
     let readings = objections.map(|reading| (None, reading)).into_iter();
     let own = payload::read(beacon.consent(), &reader);
-    let readings = readings.chain(own).chain(payload::objections(beacon.consent_beside(), &own, &reader));
-    let readings = readings.chain(query::read(submission.query(), &reader));
-    let grant = combine(readings.chain(cookies::read(submission, &reader)))?;
+    let beside = payload::objections(beacon.consent_beside(), &own, &reader);
+    let readings = readings.chain(own).chain(beside.into_iter().flatten());
+    let readings = readings.chain(query::read(submission.query(), &reader).into_iter().flatten());
+    let grant = combine(readings.chain(cookies::read(submission, &reader).into_iter().flatten()))?;
     Ok(ConsentedEvent { timed: beacon.into_timed(), around, grant })
 }
 

@@ -13,16 +13,17 @@ pub(super) fn objections(
     beside: &PayloadConsent<'_>,
     own: &[Heard; SIGNALS],
     reader: &Reader<'_>,
-) -> [Heard; SIGNALS] {
-    let mut heard = [(None, Reading::Nothing); SIGNALS];
-    if matches!(beside, PayloadConsent::Says(_)) {
-        for ((slot, here), &(_, said)) in heard.iter_mut().zip(read(beside, reader)).zip(own) {
-            if said == Reading::Nothing && here.1 != Reading::Grant {
-                *slot = here;
-            }
+) -> Option<[Heard; SIGNALS]> {
+    if !matches!(beside, PayloadConsent::Says(_)) {
+        return None;
+    }
+    let mut heard = read(beside, reader);
+    for (slot, &(_, said)) in heard.iter_mut().zip(own) {
+        if said != Reading::Nothing || slot.1 == Reading::Grant {
+            *slot = (None, Reading::Nothing);
         }
     }
-    heard
+    Some(heard)
 }
 
 /// Reads each signal that the site consults.

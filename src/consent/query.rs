@@ -16,13 +16,13 @@ const NAMES: [(&str, Basis); 5] = [
 
 /// Reads each signal that the site consults; of one that comes twice, the strictest. So of `gcs` and `gcd`: a `gcs` that
 /// says granted beside a `gcd` that says "by default" is no act of the visitor.
-pub(super) fn read(query: &str, reader: &Reader<'_>) -> [Heard; NAMES.len()] {
-    let mut heard = [(None, Reading::Nothing); NAMES.len()];
+pub(super) fn read(query: &str, reader: &Reader<'_>) -> Option<[Heard; NAMES.len()]> {
     if query.is_empty() || !NAMES.iter().any(|&(_, basis)| reader.rules.reads(basis)) {
-        return heard;
+        return None;
     }
+    let mut heard = [(None, Reading::Nothing); NAMES.len()];
     if query.len() > CARRIER_BYTES_MAX {
-        return [(None, Reading::Malformed); NAMES.len()];
+        return Some([(None, Reading::Malformed); NAMES.len()]);
     }
     let mut buffer = Buffer::new();
     for field in split(query.as_bytes(), b'&') {
@@ -42,5 +42,5 @@ pub(super) fn read(query: &str, reader: &Reader<'_>) -> [Heard; NAMES.len()] {
         let (before, reading) = heard[slot];
         heard[slot] = (Some(basis), if before.is_none() { here } else { reading.strictest(here) });
     }
-    heard
+    Some(heard)
 }

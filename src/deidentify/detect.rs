@@ -112,7 +112,35 @@ pub struct Redacted<'a> {
 /// Redacting twice gives the same as redacting once. Cut a text to length after redacting it, not before: half of
 /// an e-mail address is no longer recognised as one.
 pub fn redact(text: &str) -> Redacted<'_> {
+    redact_signed(text, Signs::of(text.as_bytes()))
+}
+
+/// [`redact`] of what is left of a line of text by [`clean`].
+pub fn redact_line(text: &str) -> Redacted<'_> {
+    redact_cleaned(text, clean)
+}
+
+/// [`redact`] of what is left of a text by [`clean_lines`].
+pub fn redact_lines(text: &str) -> Redacted<'_> {
+    redact_cleaned(text, clean_lines)
+}
+
+fn redact_cleaned(text: &str, clean: fn(&str, usize) -> Cow<'_, str>) -> Redacted<'_> {
     let signs = Signs::of(text.as_bytes());
+    // One pass over most texts: without a control character there is nothing to be cleaned.
+    if signs.controls + signs.wide == 0 {
+        return redact_signed(text, signs);
+    }
+    match clean(text, usize::MAX) {
+        Cow::Borrowed(text) => redact(text),
+        Cow::Owned(text) => {
+            let Redacted { text, count } = redact(&text);
+            Redacted { text: Cow::Owned(text.into_owned()), count }
+        }
+    }
+}
+
+fn redact_signed(text: &str, signs: Signs) -> Redacted<'_> {
     // What has neither escapes nor other scripts hides nothing.
     let veiled = signs.percents + signs.ampersands + signs.backslashes + signs.wide > 0;
     if !veiled && signs.none() {
@@ -122,22 +150,22 @@ pub fn redact(text: &str) -> Redacted<'_> {
     if let Some(redacted) = place.as_ref().and_then(|place| place.recall(text)) {
         return redacted;
     }
-    let redacted = redact_unknown(text, veiled);
+    let redacted = redact_unknown(text, signs, veiled);
     if let Some(place) = place {
         place.remember(&redacted);
     }
     redacted
 }
 
-fn redact_unknown(text: &str, veiled: bool) -> Redacted<'_> {
+fn redact_unknown(text: &str, signs: Signs, veiled: bool) -> Redacted<'_> {
     // First as a reader sees it: "ja<zero width>ne@..." would else lose its second half alone.
     if veiled && let Some(seen) = veil::unveil(text) {
-        let found = plain(&seen);
+        let found = plain(&seen, Signs::of(seen.as_bytes()));
         if found.count > 0 {
             return Redacted { text: Cow::Owned(found.text.into_owned()), count: found.count };
         }
     }
-    plain(text)
+    plain(text, signs)
 }
 
 /// What stands for the value of a field of this name: `None` where the value is to be looked at for itself.
@@ -177,12 +205,11 @@ const DETECTORS: [Detector; 9] = [
     (|signs, _| signs.digits > 1 && signs.blanks + signs.labels > 0, redact_announced),
 ];
 
-/// Replaces identifiers in a text that hides none.
-fn plain(text: &str) -> Redacted<'_> {
+/// Replaces identifiers in a text that hides none and has these signs.
+fn plain(text: &str, mut signs: Signs) -> Redacted<'_> {
     let mut redacted = Redacted { text: Cow::Borrowed(text), count: 0 };
     let mut until = DETECTORS.len();
     for _ in 0..ROUNDS_MAX {
-        let signs = Signs::of(redacted.text.as_bytes());
         if signs.none() {
             break;
         }
@@ -199,6 +226,7 @@ fn plain(text: &str) -> Redacted<'_> {
         // Those behind the last that found something have seen the text as it is now.
         let Some(last) = last else { break };
         until = last + 1;
+        signs = Signs::of(redacted.text.as_bytes());
     }
     redacted
 }
@@ -245,6 +273,8 @@ struct Signs {
     /// Blanks and line ends.
     blanks: usize,
     ampersands: usize,
+    /// Control characters of ASCII.
+    controls: usize,
     /// Bytes of characters beyond ASCII.
     wide: usize,
 }
@@ -266,6 +296,8 @@ mod class {
     pub(super) const BLANK: u8 = 12;
     pub(super) const AMPERSAND: u8 = 13;
     pub(super) const WIDE: u8 = 14;
+    /// Line ends among them.
+    pub(super) const CONTROL: u8 = 15;
     pub(super) const COUNT: usize = 16;
 
     /// The class of each byte; a small letter, a comma and the like say nothing.
@@ -285,7 +317,8 @@ mod class {
                 b'(' | b'[' | b'{' => BRACKET,
                 b'=' => EQUALS,
                 b'-' => DASH,
-                b' ' | b'\n' => BLANK,
+                b' ' => BLANK,
+                0..0x20 | 0x7F => CONTROL,
                 b'&' => AMPERSAND,
                 0x80.. => WIDE,
                 _ => OTHER,
@@ -322,7 +355,9 @@ impl Signs {
             labels: colons + count(class::EQUALS),
             dashes: count(class::DASH),
             capitals: count(class::CAPITAL),
-            blanks: count(class::BLANK),
+            // Of controls line ends alone are left in a text that was cleaned.
+            blanks: count(class::BLANK) + count(class::CONTROL),
+            controls: count(class::CONTROL),
             ampersands: count(class::AMPERSAND),
             wide: count(class::WIDE),
         }

@@ -16,21 +16,21 @@ use std::borrow::Cow;
 
 pub use locked::{Locked, forbid_core_dumps};
 pub use network::{Country, Networks, NetworksError, Place};
+pub use pseudonym::Pseudonymiser;
 pub use salt::{
     Broken, Event as SaltEvent, Keys, Reason, Receipt, SaltError, SaltStore, Salts, SiteKey, read_receipts,
     verify,
 };
 pub use subject::{SubjectKeys, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Token};
 
-use crate::accept::{ClientAddress, ClientHints, HeaderTraits, UserAgent};
+use crate::accept::{ClientAddress, Sender};
 use crate::beacon::{
     Around, Crash, Event, Identifying, Kind, NAME_BYTES_MAX, PROP_NAME_BYTES_MAX, RejectCode,
     STACK_BYTES_MAX, Size, TEXT_BYTES_MAX, Time, Timed, Utm, Vitals,
 };
-use crate::clock::DAY_MS;
 use crate::consent::{ConsentedEvent, Grant};
 use crate::site::Site;
-use detect::{clean, clean_lines, redact, redact_field};
+use detect::{Redacted, redact_field, redact_line, redact_lines};
 use url::{ClickId, ReducedUrl, Referrer};
 
 /// What is left of an event's words and numbers.
@@ -78,9 +78,7 @@ pub struct Measures {
 /// What still identifies, until it is hashed.
 struct Raw<'a> {
     client: ClientAddress,
-    agent: UserAgent<'a>,
-    hints: ClientHints<'a>,
-    traits: HeaderTraits,
+    sender: Sender<'a>,
     event_id: Option<Identifying<'a>>,
     visit_id: Option<Identifying<'a>>,
     visit_started_at: Option<Time>,
@@ -120,7 +118,7 @@ struct Scrubber {
 impl Scrubber {
     /// One line of text: control characters out, identifiers out, then cut, in this order.
     fn line<'a>(&mut self, text: Cow<'a, str>, kept_bytes_max: usize) -> Cow<'a, str> {
-        self.text(text, kept_bytes_max, clean)
+        self.text(text, kept_bytes_max, redact_line)
     }
 
     /// A property: its value is gone where its name says that it identifies, else a line of text.
@@ -137,29 +135,23 @@ impl Scrubber {
 
     /// Text of several lines.
     fn lines<'a>(&mut self, text: Cow<'a, str>, kept_bytes_max: usize) -> Cow<'a, str> {
-        self.text(text, kept_bytes_max, clean_lines)
+        self.text(text, kept_bytes_max, redact_lines)
     }
 
     fn text<'a>(
         &mut self,
         text: Cow<'a, str>,
         kept_bytes_max: usize,
-        clean: fn(&str, usize) -> Cow<'_, str>,
+        redact: fn(&str) -> Redacted<'_>,
     ) -> Cow<'a, str> {
         match text {
             Cow::Borrowed("") => text,
-            Cow::Borrowed(text) => match clean(text, usize::MAX) {
-                Cow::Borrowed(text) => self.redacted(text, kept_bytes_max),
-                Cow::Owned(text) => Cow::Owned(self.redacted(&text, kept_bytes_max).into_owned()),
-            },
-            Cow::Owned(text) => {
-                Cow::Owned(self.redacted(&clean(&text, usize::MAX), kept_bytes_max).into_owned())
-            }
+            Cow::Borrowed(text) => self.take(redact(text), kept_bytes_max),
+            Cow::Owned(text) => Cow::Owned(self.take(redact(&text), kept_bytes_max).into_owned()),
         }
     }
 
-    fn redacted<'a>(&mut self, text: &'a str, kept_bytes_max: usize) -> Cow<'a, str> {
-        let redacted = redact(text);
+    fn take<'a>(&mut self, redacted: Redacted<'a>, kept_bytes_max: usize) -> Cow<'a, str> {
         self.redactions = self.redactions.saturating_add(redacted.count);
         match redacted.text {
             Cow::Borrowed(text) => Cow::Borrowed(&text[..text.floor_char_boundary(kept_bytes_max)]),
@@ -184,15 +176,14 @@ impl Scrubber {
 
 /// Reduces URLs and redacts every free text. An event whose URL is none is rejected.
 pub fn scrub(consented: ConsentedEvent<'_>) -> Result<ScrubbedEvent<'_>, RejectCode> {
-    let (Timed { event, ts_ms, skew_ms }, Around { site, submission }, grant) = consented.into_parts();
+    let (Timed { event, ts_ms, skew_ms }, Around { site, submission, sender }, grant) =
+        consented.into_parts();
     let event = *event;
     let Event { kind, screen, viewport, engaged_ms, scroll_pct, vitals, .. } = event;
     let measures = Measures { kind, ts_ms, screen, viewport, engaged_ms, scroll_pct, vitals };
     let raw = Raw {
         client: submission.client(),
-        agent: submission.agent(),
-        hints: submission.hints(),
-        traits: submission.traits(),
+        sender,
         event_id: event.id,
         visit_id: event.visit_id,
         visit_started_at: event.visit_started_at,
@@ -310,10 +301,7 @@ pub struct Pseudonyms {
     event_id_before: u128,
 }
 
-/// How long after midnight an event may be one that was first sent before it.
-const RESENT_MS_MAX: i64 = crate::clock::HOUR_MS;
-
-/// An event that names nobody. Made by [`pseudonymise`] alone.
+/// An event that names nobody. Made by [`Pseudonymiser`] alone.
 pub struct PseudonymousEvent<'a> {
     site: &'a Site,
     grant: Grant,
@@ -322,61 +310,13 @@ pub struct PseudonymousEvent<'a> {
     pseudonyms: Pseudonyms,
     restricted: bool,
     place: Place,
-    agent: UserAgent<'a>,
-    hints: ClientHints<'a>,
-    traits: HeaderTraits,
+    sender: Sender<'a>,
 }
 
 impl std::fmt::Debug for PseudonymousEvent<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PseudonymousEvent").finish_non_exhaustive()
     }
-}
-
-/// Hashes address, User-Agent and ids. `None` where the keys of the day of receipt are not at hand.
-pub fn pseudonymise<'a>(
-    scrubbed: ScrubbedEvent<'a>,
-    keys: &Keys,
-    subjects: &SubjectKeys,
-) -> Option<PseudonymousEvent<'a>> {
-    let ScrubbedEvent { site, grant, measures, content, place, raw } = scrubbed;
-    let today = keys.of_day(&site.id, raw.received_at_ms)?;
-    // A visit keeps the key of the day it began on, so that midnight does not cut it in two.
-    let visit_began_ms = raw.visit_started_at.map(|Time(at_ms)| at_ms.saturating_add(raw.skew_ms));
-    let young = |began_ms: i64| (0..=DAY_MS).contains(&raw.received_at_ms.saturating_sub(began_ms));
-    let of_visit = visit_began_ms
-        .filter(|&began_ms| young(began_ms))
-        .and_then(|began_ms| keys.of_day(&site.id, began_ms))
-        .unwrap_or(today);
-    // A visit id older than its 24 h is an identifier past its time.
-    let over_age =
-        visit_began_ms.is_some_and(|began_ms| raw.received_at_ms.saturating_sub(began_ms) > DAY_MS);
-    let visit = raw.visit_id.filter(|_| !over_age).map_or(0, |id| pseudonym::visit(&of_visit, id.expose()));
-    let event_id = raw.event_id.as_ref().map_or(0, |id| pseudonym::event(&today, id.expose()));
-    // Sent before midnight and again after it, an event has an id under either day's key.
-    let yesterday = keys.of_day(&site.id, raw.received_at_ms - DAY_MS);
-    let event_id_before = match (&raw.event_id, yesterday) {
-        (Some(id), Some(key)) if raw.received_at_ms.rem_euclid(DAY_MS) < RESENT_MS_MAX => {
-            pseudonym::event(&key, id.expose())
-        }
-        _ => 0,
-    };
-    let visitor = pseudonym::visitor(&of_visit, raw.client.expose(), raw.agent.expose());
-    let subject = raw.subject.filter(|_| site.subjects);
-    let subject = subject.map_or(0, |token| subjects.of_event(&site.id, token.expose()));
-    let pseudonyms = Pseudonyms { visitor, visit, event_id, subject, event_id_before };
-    Some(PseudonymousEvent {
-        site,
-        grant,
-        measures,
-        content,
-        pseudonyms,
-        restricted: false,
-        place,
-        agent: raw.agent,
-        hints: raw.hints,
-        traits: raw.traits,
-    })
 }
 
 /// A pseudonymous event taken apart, for `enrich`.
@@ -388,9 +328,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) pseudonyms: Pseudonyms,
     pub(crate) restricted: bool,
     pub(crate) place: Place,
-    pub(crate) agent: UserAgent<'a>,
-    pub(crate) hints: ClientHints<'a>,
-    pub(crate) traits: HeaderTraits,
+    pub(crate) sender: Sender<'a>,
 }
 
 impl<'a> PseudonymousEvent<'a> {
@@ -410,8 +348,7 @@ impl<'a> PseudonymousEvent<'a> {
     }
 
     pub(crate) fn into_parts(self) -> Parts<'a> {
-        let Self { site, grant, measures, content, pseudonyms, restricted, place, agent, hints, traits } =
-            self;
-        Parts { site, grant, measures, content, pseudonyms, restricted, place, agent, hints, traits }
+        let Self { site, grant, measures, content, pseudonyms, restricted, place, sender } = self;
+        Parts { site, grant, measures, content, pseudonyms, restricted, place, sender }
     }
 }

@@ -12,21 +12,61 @@ mod memo;
 mod row;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 pub use row::{EventRow, Pairs};
 
+use crate::accept::Sender;
 use crate::deidentify::{Content, Measures, Parts, PseudonymousEvent};
-use agent::Agents;
+use agent::{Agent, Agents};
 use channel::spam::SpamDomains;
 use channel::{ChannelInput, Referrer, Text};
 
+/// Makes the storable rows of one request's events, whose sender is looked up once.
+pub struct Enricher<'t, 'a> {
+    agents: &'t Agents,
+    spam: &'t SpamDomains,
+    last: Option<(Sender<'a>, Arc<Agent>)>,
+}
+
+impl std::fmt::Debug for Enricher<'_, '_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Enricher").finish_non_exhaustive()
+    }
+}
+
+impl<'t, 'a> Enricher<'t, 'a> {
+    /// With what is known of browsers, and of referrers that are none.
+    pub fn new(agents: &'t Agents, spam: &'t SpamDomains) -> Self {
+        Self { agents, spam, last: None }
+    }
+
+    /// Makes the row of one event.
+    pub fn enrich(&mut self, event: PseudonymousEvent<'a>) -> EventRow<'a> {
+        let parts = event.into_parts();
+        let sender = parts.sender;
+        let agent = match &self.last {
+            Some((last, agent)) if last.is(&sender) => Arc::clone(agent),
+            _ => {
+                let agent = self.agents.classify(sender.agent.expose(), &sender.hints);
+                self.last = Some((sender, Arc::clone(&agent)));
+                agent
+            }
+        };
+        row(parts, agent, self.spam)
+    }
+}
+
 /// Makes the storable row of an event.
 pub fn enrich<'a>(event: PseudonymousEvent<'a>, agents: &Agents, spam: &SpamDomains) -> EventRow<'a> {
-    let Parts { site, grant, measures, mut content, pseudonyms, restricted, place, agent, hints, traits } =
-        event.into_parts();
+    Enricher::new(agents, spam).enrich(event)
+}
+
+fn row<'a>(parts: Parts<'a>, agent: Arc<Agent>, spam: &SpamDomains) -> EventRow<'a> {
+    let Parts { site, grant, measures, mut content, pseudonyms, restricted, place, sender } = parts;
     let Measures { kind, ts_ms, screen, viewport, engaged_ms, scroll_pct, vitals } = measures;
-    let agent = agents.classify(agent.expose(), &hints).on(screen);
-    let incoherent = agent.claims.contradict(&traits);
+    let agent = agent.on(screen);
+    let incoherent = agent.claims.contradict(&sender.traits);
     // Spam comes from nowhere: its host is kept in no column.
     let mut referrer = Referrer::of(&content.referrer_host);
     if referrer.is_spam || spam.lists(&content.referrer_host) {

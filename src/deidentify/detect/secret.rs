@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-use super::{Redacted, Rewrite, plain, take_over};
+use super::{Redacted, Rewrite, Signs, plain, take_over};
 
 pub(super) const TOKEN: &str = "[token]";
 
@@ -144,7 +144,9 @@ impl Shape {
 
 /// Whether the token is the base64 or hexadecimal form of a text in which there is a find.
 fn holds_an_identifier(token: &[u8], shape: &Shape) -> bool {
-    let found = |bytes: Vec<u8>| String::from_utf8(bytes).is_ok_and(|text| plain(&text).count > 0);
+    let found = |bytes: Vec<u8>| {
+        String::from_utf8(bytes).is_ok_and(|text| plain(&text, Signs::of(text.as_bytes())).count > 0)
+    };
     if shape.hex == token.len() && token.len().is_multiple_of(2) {
         let half = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0) as u8;
         let decoded = token.chunks(2).map(|pair| half(pair[0]) << 4 | half(pair[1]));

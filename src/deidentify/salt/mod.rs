@@ -128,6 +128,11 @@ impl SaltError {
 pub struct SiteKey<'a>(&'a [u8; SALT_BYTES]);
 
 impl SiteKey<'_> {
+    /// Whether it is the same key of the same day.
+    pub(super) fn is(&self, other: SiteKey<'_>) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+
     pub(super) fn bytes(&self) -> &[u8; SALT_BYTES] {
         self.0
     }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
-use super::super::detect::{clean, redact};
+use super::super::detect::{clean, redact, redact_line};
 use super::{HOST_BYTES_MAX, HOST_IP, PATH_BYTES_MAX, ReducedPath, UrlInvalid};
 
 pub(super) fn lower_case(text: Cow<'_, str>) -> Cow<'_, str> {
@@ -147,24 +147,14 @@ pub(super) fn decode(text: &str, form: bool) -> Cow<'_, str> {
 
 /// A decoded text without control characters and identifiers, cut to `bytes_max`; and the number of identifiers.
 pub(super) fn scrub(text: Cow<'_, str>, bytes_max: usize) -> (Cow<'_, str>, u16) {
-    let text = match text {
-        Cow::Borrowed(text) => clean(text, usize::MAX),
-        Cow::Owned(text) => match clean(&text, usize::MAX) {
-            Cow::Owned(cleaned) => Cow::Owned(cleaned),
-            Cow::Borrowed(_) => Cow::Owned(text),
-        },
-    };
     let (text, count) = match text {
         Cow::Borrowed(text) => {
-            let scrubbed = redact(text);
+            let scrubbed = redact_line(text);
             (scrubbed.text, scrubbed.count)
         }
         Cow::Owned(text) => {
-            let scrubbed = redact(&text);
-            match scrubbed.count {
-                0 => (Cow::Owned(text), 0),
-                count => (owned(scrubbed.text), count),
-            }
+            let scrubbed = redact_line(&text);
+            (owned(scrubbed.text), scrubbed.count)
         }
     };
     let end = text.floor_char_boundary(bytes_max);
