@@ -23,8 +23,9 @@ pub(super) fn insert_events() -> String {
 pub(super) const INSERT_LEDGER: &str =
     "INSERT INTO consentry.ledger (site, minute, outcome, reason, count) FORMAT Native";
 
-/// What is handed to the connection at a time: a server has to take so much within the time for one chunk.
-const PART_BYTES_MAX: usize = 1024 * 1024;
+/// What is handed to the connection at a time: a server has to take so much within the time for one chunk. Small enough
+/// that an allocator keeps it at hand.
+const PART_BYTES: usize = 64 * 1024;
 /// Less than this is joined with its neighbours.
 const PART_BYTES_MIN: usize = 16 * 1024;
 
@@ -57,8 +58,8 @@ impl Block {
         } else {
             self.end_small();
             let mut values = Bytes::from(values);
-            while values.len() > PART_BYTES_MAX {
-                self.parts.push(values.split_to(PART_BYTES_MAX));
+            while values.len() > PART_BYTES {
+                self.parts.push(values.split_to(PART_BYTES));
             }
             self.parts.push(values);
         }
@@ -132,27 +133,58 @@ numbers! {
     Millis "DateTime64(3)": 8 bytes, |input| Some(input.signed()?.to_le_bytes());
 }
 
+/// Bytes that grow without being moved.
+#[derive(Default)]
+struct Growing {
+    full: Vec<Vec<u8>>,
+    last: Vec<u8>,
+}
+
+impl Growing {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        if self.last.capacity() - self.last.len() < bytes.len() {
+            self.make_room(bytes.len());
+        }
+        match bytes {
+            // Most texts of most rows are empty: their length alone.
+            &[only] => self.last.push(only),
+            bytes => self.last.extend_from_slice(bytes),
+        }
+    }
+
+    #[cold]
+    fn make_room(&mut self, bytes: usize) {
+        if self.last.len() + bytes > PART_BYTES {
+            let next = Vec::with_capacity(PART_BYTES.max(bytes));
+            self.full.push(std::mem::replace(&mut self.last, next));
+        } else {
+            self.last.reserve(bytes);
+        }
+    }
+
+    fn finish(self, block: &mut Block) {
+        self.full.into_iter().chain([self.last]).for_each(|values| block.push(values));
+    }
+}
+
 /// Texts, each behind its length.
 #[derive(Default)]
-struct Texts(Vec<u8>);
+struct Texts(Growing);
 
 impl Column for Texts {
     const TYPE: &'static str = "String";
 
     fn reserve(&mut self, rows: usize) {
-        self.0.reserve(rows);
+        self.0.last.reserve(rows.min(PART_BYTES));
     }
     #[inline]
     fn push(&mut self, input: &mut Input<'_>) -> Option<()> {
-        match input.written_text()? {
-            // Most columns of most rows are empty.
-            &[only] => self.0.push(only),
-            text => self.0.extend_from_slice(text),
-        }
+        self.0.put(input.written_text()?);
         Some(())
     }
     fn finish(self, block: &mut Block) {
-        block.push(self.0);
+        self.0.finish(block);
     }
 }
 
@@ -214,8 +246,8 @@ maybe! {
 struct Pairs {
     pairs: u64,
     ends: Vec<u8>,
-    names: Vec<u8>,
-    values: Vec<u8>,
+    names: Growing,
+    values: Growing,
 }
 
 impl Column for Pairs {
@@ -227,15 +259,17 @@ impl Column for Pairs {
     #[inline]
     fn push(&mut self, input: &mut Input<'_>) -> Option<()> {
         for _ in 0..input.varint()? {
-            self.names.extend_from_slice(input.written_text()?);
-            self.values.extend_from_slice(input.written_text()?);
+            self.names.put(input.written_text()?);
+            self.values.put(input.written_text()?);
             self.pairs += 1;
         }
         self.ends.extend_from_slice(&self.pairs.to_le_bytes());
         Some(())
     }
     fn finish(self, block: &mut Block) {
-        [self.ends, self.names, self.values].into_iter().for_each(|values| block.push(values));
+        block.push(self.ends);
+        self.names.finish(block);
+        self.values.finish(block);
     }
 }
 
