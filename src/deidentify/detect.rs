@@ -53,6 +53,8 @@ use place::redact_places;
 use secret::redact_secrets;
 use urls::redact_urls;
 
+use crate::lookups::Cached;
+
 /// This many digits make a number that could be somebody's.
 const NUMBER_DIGITS_MIN: usize = 7;
 
@@ -120,8 +122,10 @@ pub fn redact(text: &str) -> Redacted<'_> {
     }
     let place = known::Place::of(text);
     if let Some(redacted) = place.as_ref().and_then(|place| place.recall(text)) {
+        Cached::Texts.found();
         return redacted;
     }
+    Cached::Texts.made();
     let redacted = redact_unknown(text, veiled);
     if let Some(place) = place {
         place.remember(&redacted);
