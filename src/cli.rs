@@ -3,6 +3,7 @@
 mod args;
 mod health;
 mod print;
+mod serve;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -14,11 +15,9 @@ use clap::{Args, Parser, Subcommand};
 use args::{ConfigArgs, HealthArgs, Print, ServeArgs, sources};
 
 use crate::audit::{self, AuditError};
-use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
-use crate::deidentify;
 use crate::policy;
-use crate::server::{self, Listen, Listener, Reload, Sockets, listen, service_manager, signals};
+use crate::server::{self, Listen, listen};
 use crate::store::engine::{self, Engine, Program};
 use crate::store::{self, External, Source, Target};
 use crate::tally::command::{self as stats, StatsArgs};
@@ -151,33 +150,12 @@ pub fn main() -> ExitCode {
     };
     telemetry::quiet_panics();
     telemetry::init_logging();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("consentry: cannot start: {error}");
-            return ExitCode::from(1);
-        }
+    let done = match cli.command {
+        // Gives rights up before it has a second thread.
+        None => serve::serve(&cli.serve),
+        Some(Command::Serve(args)) => serve::serve(&args),
+        Some(command) => in_runtime(carry_out(command)),
     };
-    let done = runtime.block_on(async {
-        match cli.command {
-            None => serve(cli.serve).await,
-            Some(Command::Serve(args)) => serve(args).await,
-            Some(Command::CheckConfig(args)) => print::check_config(&args),
-            Some(Command::Config { what, config }) => print::print_config(what, &config),
-            Some(Command::Health(args)) => health::health(&args).await,
-            Some(Command::Migrate(args)) => migrate(&args).await,
-            Some(Command::Policy { format, config }) => print::print_policy(format, &config),
-            Some(Command::Receipts(args)) => print::receipts(&args),
-            Some(Command::Audit(args)) => run_audit(&args).await,
-            Some(Command::Subject(args)) => ask_subject(args).await,
-            Some(Command::Stats(args)) => ask_stats(args).await,
-            Some(Command::ProxyDoctor { listen, count, config }) => {
-                proxy_doctor(listen, count, &config).await
-            }
-            Some(Command::Sql { query, config }) => sql(&query, &config).await,
-        }
-    });
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -187,68 +165,30 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn serve(args: ServeArgs) -> Result<(), Failure> {
-    // Before there is a key in memory.
-    deidentify::forbid_core_dumps().map_err(|error| {
-        Failure::of(format!("cannot switch off core dumps, which would hold keys: {error}"))
-    })?;
-    server::raise_open_files();
-    let sources = args.sources();
-    let config = sources.read()?;
-    let external = external(&config)?;
-    let (public, admin) = listen::open(&config.file).await.map_err(Failure::Failed)?;
-    // Nothing is written before it is sure that everything is there.
-    let program = match &external {
-        Some(_) => None,
-        None => Some(find_engine().await?),
-    };
-    let _lock = lock(&config.file.data_dir)?;
-    let stop = signals::stop().map_err(Failure::of)?;
-    let (source, engine) = match (external, program) {
-        (Some(external), _) => (Source::External(Arc::new(external)), None),
-        (None, Some(program)) => {
-            let engine = Arc::new(start_engine(program, &config.file.data_dir)?);
-            (Source::Embedded(engine.clone()), Some(engine))
-        }
-        (None, None) => return Err(Failure::of("no store")),
-    };
-    let scheme = |tls: bool| if tls { "https" } else { "http" };
-    let tls = config.file.tls.as_ref();
-    let said = |listener: &Listener, tls| match listener.address() {
-        Ok(Listen::Tcp(address)) => Ok(format!("{}://{address}", scheme(tls))),
-        Ok(socket) => Ok(socket.to_string()),
-        Err(error) => Err(Failure::of(error)),
-    };
-    let addresses = (said(&public, tls.is_some())?, said(&admin, tls.is_some_and(|tls| tls.admin))?);
-    let sites: Vec<String> = config.sites.iter().map(|site| site.id.clone()).collect();
-    let reload =
-        Reload { asked: signals::hangups().map_err(Failure::of)?, read: Box::new(move || sources.read()) };
-    let sockets = Sockets { public, admin, reload: Some(reload) };
-    let ran = server::run_with(sockets, config, Clock::system(), source, stop, || {
-        ready(&addresses, &sites);
-        service_manager::ready();
-    })
-    .await;
-    if let Some(engine) = engine {
-        engine.stop().await;
-    }
-    ran.map_err(Failure::of)
+fn in_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::of(format!("cannot start: {error}")))?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    done
 }
 
-/// The line that a newcomer waits for.
-fn ready((public, admin): &(String, String), sites: &[String]) {
-    let site = sites.iter().find(|site| *site == "demo").or(sites.first()).map_or("demo", String::as_str);
-    println!("Consentry is ready. Beacons: {public}  Admin: {admin}");
-    if site == "demo" {
-        println!("Look:  {public}/demo");
+async fn carry_out(command: Command) -> Result<(), Failure> {
+    match command {
+        // Not from within a runtime: see `main`.
+        Command::Serve(_) => Err(Failure::of("serve begins before its runtime")),
+        Command::CheckConfig(args) => print::check_config(&args),
+        Command::Config { what, config } => print::print_config(what, &config),
+        Command::Health(args) => health::health(&args).await,
+        Command::Migrate(args) => migrate(&args).await,
+        Command::Policy { format, config } => print::print_policy(format, &config),
+        Command::Receipts(args) => print::receipts(&args),
+        Command::Audit(args) => run_audit(&args).await,
+        Command::Subject(args) => ask_subject(args).await,
+        Command::Stats(args) => ask_stats(args).await,
+        Command::ProxyDoctor { listen, count, config } => proxy_doctor(listen, count, &config).await,
+        Command::Sql { query, config } => sql(&query, &config).await,
     }
-    println!(
-        "Try:   curl -s {public}/v1/events -H 'content-type: application/json' \
-         -d '{{\"site\":\"{site}\",\"type\":\"pageview\",\"url\":\"https://example.com/hello\",\"consent\":{{\"analytics\":true}}}}'"
-    );
-    // As it was called, so that the line works where it is not on PATH.
-    let own = std::env::args().next().unwrap_or_else(|| "consentry".into());
-    println!("Then:  {own} sql \"SELECT type, path, channel FROM consentry.events\"");
 }
 
 fn lock(data_dir: &Path) -> Result<std::fs::File, Failure> {

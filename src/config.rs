@@ -82,6 +82,9 @@ pub struct File {
     pub header_timeout_ms: u64,
     /// Most connections open at one time.
     pub connections_max: usize,
+    /// Whether the collector gives up, before it takes the first beacon, to write outside of `data_dir` and to start
+    /// programs other than its engine (Landlock). A kernel that has none is no fault; the log says what holds.
+    pub confine: bool,
 
     /// A segment is sealed at this many rows.
     pub seal_rows_max: u32,
@@ -156,6 +159,7 @@ impl Default for File {
             body_timeout_ms: 10_000,
             header_timeout_ms: 10_000,
             connections_max: 10_000,
+            confine: true,
             seal_rows_max: 50_000,
             seal_bytes_max: 8 * 1024 * 1024,
             seal_after_ms: 1_000,
@@ -197,11 +201,13 @@ pub struct Config {
 
 impl Config {
     /// What was read from files that the configuration names, a line each.
-    pub fn lists(&self) -> Vec<String> {
+    pub fn lists(&self, now_ms: i64) -> Vec<String> {
         let countries = if self.networks.knows_countries() { "from geo_database" } else { "not looked up" };
         let mut lines = vec![format!("Country: {countries}"), self.file.limits.to_string()];
         if let Some(tls) = &self.file.tls {
-            lines.push(format!("TLS: the certificate in {}.", tls.certificate_file.display()));
+            let until = self.certificates.as_ref().and_then(Certificates::valid_until);
+            let until = until.map_or("of a validity that cannot be read".into(), |until| until.words(now_ms));
+            lines.push(format!("TLS: the certificate in {}, {until}.", tls.certificate_file.display()));
         }
         if self.networks.datacenters() > 0 {
             let count = self.networks.datacenters();

@@ -22,8 +22,8 @@
 //! | [`withdraw`] | a subject's token | every row of that subject: exported, erased, restricted |
 //!
 //! [`pipeline`] is the walk in one function, [`ledger`] the books, [`policy`] the disclosure, [`audit`] the proof,
-//! [`server`] and [`routes`] the sockets, [`cli`] the commands, [`config`] and [`site`] what was configured,
-//! [`live`] what is exchanged while it runs, [`payload`] bodies of answers, [`reach`] how commands speak to a collector, [`failpoint`] what tests of crashes need,
+//! [`server`] and [`routes`] the sockets, [`cli`] the commands, [`config`] and [`site`] what was configured, [`confine`] what the process gives up,
+//! [`live`] what is exchanged while it runs, [`lookups`] how well the caches do, [`payload`] bodies of answers, [`reach`] how commands speak to a collector, [`failpoint`] what tests of crashes need,
 //! [`telemetry`] logs and metrics, [`upkeep`] what time demands, [`clock`] time.
 //!
 //! ## Invariants
@@ -62,9 +62,11 @@ pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod confine;
 pub mod failpoint;
 pub mod ledger;
 pub mod live;
+pub mod lookups;
 pub mod payload;
 pub mod pipeline;
 pub mod policy;

@@ -15,6 +15,7 @@ use crate::beacon::GIF;
 use crate::config::Secret;
 use crate::payload::Payload;
 use crate::pipeline::{Answer, Pipeline};
+use crate::server::Certificates;
 use crate::spool::SpoolError;
 use crate::store::State;
 use crate::tally::{STATS_PATH, Said as Figures, SaidBody, Statistics};
@@ -42,6 +43,8 @@ pub struct Routes {
     pub statistics: Arc<Statistics>,
     /// The admin address asks for it, where there is one.
     pub admin_token: Option<Secret>,
+    /// The certificate in use, where there is one.
+    pub certificates: Option<Certificates>,
 }
 
 /// What a page of another origin may know of an answer.
@@ -312,7 +315,7 @@ impl Routes {
         }
         match (path, request.method()) {
             ("/metrics", &Method::GET | &Method::HEAD) => {
-                let reading = Reading::of(&self.pipeline, &self.store.borrow());
+                let reading = Reading::of(&self.pipeline, &self.store.borrow(), self.certificates.as_ref());
                 let metrics = self.pipeline.telemetry.render(&reading);
                 reply(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", metrics)
             }

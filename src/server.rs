@@ -8,6 +8,7 @@ pub mod signals;
 mod speak;
 mod stream;
 mod tls;
+mod validity;
 
 use std::io;
 use std::path::Path;
@@ -21,6 +22,7 @@ pub use listen::{Listen, Listener};
 pub use reload::Reload;
 pub(crate) use tls::provider;
 pub use tls::{Certificates, TlsError, TlsFile};
+pub use validity::{Standing, ValidUntil};
 
 use crate::accept::Limits;
 use crate::assets::Assets;
@@ -173,6 +175,7 @@ pub async fn run_with(
         store: store.clone(),
         rights: rights.clone(),
         admin_token: config.file.admin_token.clone(),
+        certificates: config.certificates.clone(),
     });
     let mut stop = pin!(stop);
 

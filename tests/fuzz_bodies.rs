@@ -3,10 +3,12 @@
 //! minutes; `FUZZ_SEED=7` begins elsewhere. What made one fail is printed and kept under `target/fuzz`; put it into
 //! `tests/data/fuzz/<body>/`, and it is tried first from then on.
 
+use std::io::Write as _;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use consentry::accept::{self, ClientHints, Limits, Submission};
+use consentry::accept::{self, ClientHints, Limits, Peer, Proxies, Submission, proxy};
 use consentry::beacon::{self, EVENTS_PER_BODY_MAX};
 use consentry::config::File;
 use consentry::consent::gate;
@@ -174,8 +176,19 @@ fn beacons() {
 
 #[test]
 fn compressed_bodies() {
-    let seeds: Vec<Vec<u8>> =
-        EVENTS.iter().map(|event| zstd::encode_all(event.as_bytes(), 1).unwrap()).collect();
+    // Each coding meets its own seeds and those of the others.
+    let mut seeds: Vec<Vec<u8>> = Vec::new();
+    for event in EVENTS.iter().map(|event| event.as_bytes()) {
+        let best = flate2::Compression::best();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), best);
+        gzip.write_all(event).unwrap();
+        let mut deflate = flate2::write::ZlibEncoder::new(Vec::new(), best);
+        deflate.write_all(event).unwrap();
+        let mut brotli = Vec::new();
+        brotli::CompressorWriter::new(&mut brotli, 4096, 5, 20).write_all(event).unwrap();
+        let zstd = zstd::encode_all(event, 1).unwrap();
+        seeds.extend([zstd, gzip.finish().unwrap(), deflate.finish().unwrap(), brotli]);
+    }
     fuzz("compressed_bodies", &seeds, &[b"\x28\xb5\x2f\xfd", b"\x1f\x8b\x08\x00", b"\x78\x9c"], |input| {
         for coding in ["zstd", "gzip", "deflate", "br"] {
             let request = http::Request::post("/v1/events").header("content-encoding", coding);
@@ -282,6 +295,66 @@ fn agents_and_client_hints() {
             }
         },
     );
+}
+
+/// What stands before a request and says whom it is from.
+#[test]
+fn proxy_headers() {
+    let written = |command: u8, family: u8, rest: &[u8]| {
+        let mut bytes = b"\r\n\r\n\0\r\nQUIT\n".to_vec();
+        bytes.extend([0x20 | command, family]);
+        bytes.extend(u16::try_from(rest.len()).unwrap().to_be_bytes());
+        [bytes, rest.to_vec(), b"POST /v1/events HTTP/1.1\r\n".to_vec()].concat()
+    };
+    let v4 = [203, 0, 113, 7, 10, 0, 0, 1, 0xc0, 0, 1, 0xbb];
+    let mapped = [[0; 10].as_slice(), &[0xff; 2], &[203, 0, 113, 9], &[1; 20]].concat();
+    let more = [v4.as_slice(), &[0x03, 0, 4, 1, 2, 3, 4, 0x02, 0, 1, b'x']].concat();
+    let mut seeds = vec![
+        written(1, 0x11, &v4),
+        written(1, 0x21, &[0x20; 36]),
+        written(1, 0x21, &mapped),
+        written(1, 0x11, &more),
+        written(0, 0, &[]),
+    ];
+    seeds.extend(texts(&[
+        "198.51.100.7, 10.9.9.9",
+        "[2001:db8::5]:443, 10.0.0.1:80",
+        "\"_x\", ::ffff:10.0.0.1",
+    ]));
+    let ours = Proxies::new(&["10.0.0.0/8".parse().unwrap()], Some("x-forwarded-for"));
+    let words: &[&[u8]] = &[
+        b"\r\n\r\n\0\r\nQUIT\n",
+        b"\x21\x11\x00\x0c",
+        b"\xff\xff",
+        b"10.0.0.1,",
+        b"[",
+        b"::",
+        b"fe80::1%eth0",
+    ];
+    fuzz("proxy_headers", &seeds, words, |input| {
+        if let Ok((client, end)) = proxy::whole(input) {
+            assert!((proxy::FIXED_BYTES..=proxy::FIXED_BYTES + proxy::REST_BYTES_MAX).contains(&end));
+            assert!(end <= input.len());
+            let mapped = |client: IpAddr| client != client.to_canonical();
+            assert!(!client.is_some_and(mapped), "one client under two addresses");
+            // What stands behind the header is not looked at.
+            assert_eq!(proxy::whole(&input[..end]), Ok((client, end)));
+        }
+        let Ok(value) = http::HeaderValue::from_bytes(input) else { return };
+        let mut headers = http::HeaderMap::new();
+        headers.append("x-forwarded-for", value.clone());
+        headers.append("x-forwarded-for", value);
+        let peer = |text: &str| Peer::Net(text.parse().unwrap());
+        let mut hops = 0;
+        ours.walk(peer("10.0.0.1"), &headers, |_| {
+            hops += 1;
+            true
+        });
+        assert!(hops <= 2 * (input.len() + 1));
+        let _ = ours.client_of(peer("10.0.0.1"), &headers);
+        let stranger = ours.client_of(peer("203.0.113.9"), &headers);
+        assert_eq!(stranger, "203.0.113.9".parse().unwrap(), "a stranger chose an address");
+    });
 }
 
 /// Segments as the spool writes them.

@@ -6,12 +6,12 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use base64::Engine;
-use common::{Collector, KeepAlive};
+use common::Collector;
+use common::good::GoodTraffic;
 use serde::Deserialize;
 
 const EVENT: &str =
@@ -352,45 +352,20 @@ fn slowhttptest_in_four_modes_beside_good_traffic() {
         ("slow read", &["-X", "-u", &script, "-k", "5", "-n", "1", "-w", "256", "-y", "512", "-z", "16"]),
     ];
     for (name, args) in modes {
-        let stop = Arc::new(AtomicBool::new(false));
-        let senders: Vec<_> = (0..4).map(|_| good(collector.public, stop.clone())).collect();
+        let good = GoodTraffic::start(collector.public, 4);
         let output = Command::new("slowhttptest")
             .args(["-c", "600", "-r", "300", "-l", "8", "-p", "3"])
             .args(args)
             .output()
             .unwrap();
-        stop.store(true, Ordering::Relaxed);
-        let mut times: Vec<Duration> =
-            senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect();
-        times.sort_unstable();
+        let times = good.end();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let available = said.lines().rfind(|line| line.contains("service available")).unwrap_or_default();
-        println!(
-            "{name}: {} good requests, all answered, median {:.1?}, p99 {:.1?};{}",
-            times.len(),
-            times[times.len() / 2],
-            times[times.len() * 99 / 100],
-            available.replace('\u{1b}', "")
-        );
+        println!("{name}: {times};{}", available.replace('\u{1b}', ""));
         assert!(available.contains("YES"), "{name}: {said}");
-        assert!(times.len() > 100);
+        assert!(times.count() > 100);
     }
     let memory = collector.memory_bytes(true);
     println!("the most memory that the collector took: {:.1} MB", memory as f64 / 1e6);
     assert!(memory < 150 * 1024 * 1024);
-}
-
-fn good(to: SocketAddr, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<Vec<Duration>> {
-    std::thread::spawn(move || {
-        let mut connection = KeepAlive::connect(to).unwrap();
-        let mut times = Vec::new();
-        while !stop.load(Ordering::Relaxed) {
-            let begun = Instant::now();
-            let (status, answer) = connection.post(EVENT).unwrap();
-            assert_eq!(status, 202, "{answer}");
-            times.push(begun.elapsed());
-            std::thread::sleep(Duration::from_millis(4));
-        }
-        times
-    })
 }

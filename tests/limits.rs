@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use common::good::GoodTraffic;
 use common::{Collector, KeepAlive, eventually};
 
 const EVENT: &str =
@@ -154,26 +155,6 @@ impl Slow {
     }
 }
 
-/// Good requests, one after the other on a few connections, until told to stop; gives their times.
-fn good_traffic(to: SocketAddr, stop: &Arc<AtomicBool>) -> Vec<std::thread::JoinHandle<Vec<Duration>>> {
-    let sender = |_| {
-        let stop = stop.clone();
-        std::thread::spawn(move || {
-            let mut connection = KeepAlive::connect(to).unwrap();
-            let mut times = Vec::new();
-            while !stop.load(Ordering::Relaxed) {
-                let begun = Instant::now();
-                let (status, answer) = connection.post(EVENT).unwrap();
-                assert_eq!(status, 202, "{answer}");
-                times.push(begun.elapsed());
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            times
-        })
-    };
-    (0..8).map(sender).collect()
-}
-
 #[test]
 fn slow_and_idle_connections_end_in_time_and_good_ones_are_answered_beside_them() {
     const COUNT: usize = 500;
@@ -181,8 +162,8 @@ fn slow_and_idle_connections_end_in_time_and_good_ones_are_answered_beside_them(
                   [limits]\nidle_timeout_ms = 4000\nwrite_timeout_ms = 2000\n";
     let collector = Collector::start_configured(config);
     let to = collector.public;
-    let stop = Arc::new(AtomicBool::new(false));
-    let good = good_traffic(to, &stop);
+    let alone = GoodTraffic::alone(to, 8);
+    let good = GoodTraffic::start(to, 8);
     let before = collector.memory_bytes(false);
 
     let http2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -206,11 +187,9 @@ fn slow_and_idle_connections_end_in_time_and_good_ones_are_answered_beside_them(
                 let mut slow = Slow::open(to, COUNT, |stream| stream.write_all(first).unwrap());
                 let opened = slow.since.elapsed();
                 while slow.left() > 0 {
-                    assert!(
-                        slow.since.elapsed() < Duration::from_secs(40),
-                        "{name}: {} are open",
-                        slow.open.len()
-                    );
+                    // From the moment at which the last was open: a busy machine takes its time to open them.
+                    let after = slow.since.elapsed().saturating_sub(opened);
+                    assert!(after < Duration::from_secs(40), "{name}: {} are open", slow.open.len());
                     slow.drip(drip);
                     std::thread::sleep(Duration::from_millis(200));
                 }
@@ -233,18 +212,15 @@ fn slow_and_idle_connections_end_in_time_and_good_ones_are_answered_beside_them(
     eventually("all are closed", || (open() < 60).then_some(()));
     drop(read);
     let grown = collector.memory_bytes(true).saturating_sub(before);
-    stop.store(true, Ordering::Relaxed);
-    let mut times: Vec<Duration> = good.into_iter().flat_map(|sender| sender.join().unwrap()).collect();
-    times.sort_unstable();
-    let p99 = times[times.len() * 99 / 100];
+    let times = good.end();
     println!(
-        "{} good requests beside them, all answered: median {:.1?}, p99 {p99:.1?}; memory grew by {:.1} MB at most",
-        times.len(),
-        times[times.len() / 2],
+        "{times} beside them, p99 {:.1?} alone; memory grew by {:.1} MB at most",
+        alone.p99(),
         grown as f64 / 1e6
     );
-    // A bound for a busy machine and a program that is not optimised; the line above says what it was.
-    assert!(p99 < Duration::from_secs(1), "{p99:?}");
+    // A second is for a program that is not optimised, on a machine that has time for it. What the machine's other work
+    // costs good traffic shows before the attack, and comes on top.
+    assert!(times.p99() < Duration::from_secs(1) + 5 * alone.p99(), "{:?}", times.p99());
     assert!(collector.memory_bytes(true) < 150 * 1024 * 1024);
 }
 
@@ -334,31 +310,27 @@ fn a_flood_from_fifty_networks_leaves_good_traffic_alone() {
     let mut slow =
         Slow::open(to, 300, |stream| stream.write_all(b"POST /v1/events HTTP/1.1\r\nx: ").unwrap());
     let flood: Vec<_> = (1..=50).map(flooder).collect();
-    let good = good_traffic(to, &stop);
+    let good = GoodTraffic::start(to, 8);
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(8) {
         slow.drip(b"a");
         std::thread::sleep(Duration::from_millis(500));
     }
     stop.store(true, Ordering::Relaxed);
-    let mut times: Vec<Duration> = good.into_iter().flat_map(|sender| sender.join().unwrap()).collect();
-    times.sort_unstable();
+    let times = good.end();
     let (mut taken, mut limited, mut other) = (0, 0, 0);
     for flooder in flood {
         let (more_taken, more_limited, more_other) = flooder.join().unwrap();
         (taken, limited, other) = (taken + more_taken, limited + more_limited, other + more_other);
     }
     println!(
-        "50 networks: {taken} requests taken, {limited} turned away, {other} bombs and garbage refused; beside them {} good ones, \
-         all answered, median {:.1?}, p99 {:.1?}; the most memory {:.1} MB",
-        times.len(),
-        times[times.len() / 2],
-        times[times.len() * 99 / 100],
+        "50 networks: {taken} requests taken, {limited} turned away, {other} bombs and garbage refused; beside them \
+         {times}; the most memory {:.1} MB",
         collector.memory_bytes(true) as f64 / 1e6
     );
     // 16 networks send events: 5 at once and 2 a second each.
     assert!(limited > 50 && taken < 16 * (5 + 2 * 20), "{taken} {limited}");
-    assert!(times.len() > 50);
+    assert!(times.count() > 50);
     assert!(collector.memory_bytes(true) < 150 * 1024 * 1024);
     assert_eq!(collector.get("/readyz").status, 200);
 }

@@ -2,8 +2,9 @@
 
 mod common;
 
+use std::io::Read as _;
 use std::net::TcpListener;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use common::{Collector, binary};
@@ -101,4 +102,37 @@ fn wrong_usage_and_wrong_configuration_exit_with_2() {
     let (output, _) = run(&["check-config", "--config", path.to_str().unwrap()], &[]);
     assert_eq!(output.status.code(), Some(0));
     assert!(String::from_utf8_lossy(&output.stdout).contains("Site shop"));
+}
+
+/// As `consentry serve | head -1` does, or a supervisor that waits for the first line.
+#[test]
+fn whoever_stops_reading_what_it_prints_does_not_end_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = Command::new(binary())
+        .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir"])
+        .arg(dir.path().join("data"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = Vec::new();
+    // No further than the first line, byte by byte: the end that is closed has nothing waiting in it.
+    let mut stdout = child.stdout.take().unwrap().bytes();
+    while line.last() != Some(&b'\n') {
+        line.push(stdout.next().expect("the collector ended").unwrap());
+    }
+    drop((stdout, child.stderr.take()));
+    let line = String::from_utf8(line).unwrap();
+    let admin = line.split("http://").nth(2).unwrap().trim();
+    // Asked once, at once.
+    let (asked, said) = run(&["health", "--admin-listen", admin], &[]);
+    assert_eq!(asked.status.code(), Some(0), "{said}");
+    // And later, when it has had lines to write to nobody: a reload that is refused makes one.
+    common::signal(child.id(), "HUP");
+    std::thread::sleep(Duration::from_millis(500));
+    let (asked, said) = run(&["health", "--admin-listen", admin, "--live"], &[]);
+    assert_eq!(asked.status.code(), Some(0), "{said}");
+    assert!(child.try_wait().unwrap().is_none());
+    common::signal(child.id(), "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }

@@ -26,7 +26,12 @@ fn rendered() -> String {
     }
     telemetry.committed(Duration::from_millis(1));
     telemetry.inserted(1, Duration::from_millis(9));
-    telemetry.render(&Reading { store: "ready", oldest_s: 1.5, ..Reading::default() })
+    telemetry.render(&Reading {
+        store: "ready",
+        oldest_s: 1.5,
+        certificate_until_s: 1_900_000_000,
+        ..Reading::default()
+    })
 }
 
 #[test]
@@ -59,6 +64,12 @@ fn every_metric_is_declared_once_with_help_and_unit() {
     };
     assert!(number("consentry_open_files") >= 3.0 && number("consentry_open_files_limit") >= 256.0);
     assert!(number("consentry_resident_memory_bytes") > 1e6);
+    assert_eq!(number("consentry_tls_certificate_expiry_timestamp_seconds"), 1_900_000_000.0);
+    for cache in ["agents", "texts", "referrers", "campaigns", "time_zones"] {
+        for result in ["hit", "miss"] {
+            number(&format!("consentry_cache_lookups_total{{cache=\"{cache}\",result=\"{result}\"}}"));
+        }
+    }
 }
 
 #[test]
@@ -211,7 +222,7 @@ fn whatever_is_sent_no_metric_and_no_log_line_shows_it() {
             match name.as_str() {
                 "site" => assert!(matches!(value.as_str(), "demo" | ""), "{line}"),
                 "outcome" | "reason" | "code" | "column" | "kind" | "route" | "state" | "version"
-                | "commit" => {}
+                | "commit" | "cache" | "result" => {}
                 "le" => assert!(value == "+Inf" || value.parse::<f64>().is_ok(), "{line}"),
                 _ => panic!("a label that nobody knows: {line}"),
             }
@@ -261,4 +272,33 @@ fn ages_and_states_are_read_from_what_is_there() {
     common::signal(engine, "CONT");
     collector.settle();
     assert_eq!(read("consentry_spool_oldest_record_seconds"), 0.0);
+}
+
+#[test]
+fn caches_say_how_often_they_had_the_answer() {
+    let collector = Collector::start();
+    let body = r#"{"site":"demo","type":"pageview","url":"https://a.example/?utm_source=b&utm_medium=email",
+        "referrer":"https://www.google.com/","title":"Chairs (12) and tables: 34","timezone":"Europe/Madrid",
+        "consent":{"analytics":true}}"#;
+    for _ in 0..400 {
+        assert_eq!(
+            collector
+                .request("POST", "/v1/events", &[("user-agent", "Mozilla/5.0 (X11)")], body.as_bytes())
+                .status,
+            202
+        );
+    }
+    let metrics = collector.get_admin("/metrics").text();
+    let read = |cache: &str, result: &str| -> u64 {
+        let name = format!("consentry_cache_lookups_total{{cache=\"{cache}\",result=\"{result}\"}} ");
+        metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(&name)?.parse().ok())
+            .unwrap_or_else(|| panic!("{name}"))
+    };
+    for cache in ["agents", "texts", "referrers", "campaigns", "time_zones"] {
+        let (hits, misses) = (read(cache, "hit"), read(cache, "miss"));
+        println!("{cache}: {hits} hits, {misses} misses");
+        assert!(misses >= 1 && hits > 10 * misses, "{cache}: {hits} hits, {misses} misses");
+    }
 }

@@ -54,7 +54,24 @@ fn locked(collector: &Mutex<Collector>) -> std::sync::MutexGuard<'_, Collector> 
 impl Bench {
     /// A collector with its embedded engine.
     pub fn plain(binary: &Path, extra: &[String], cores: &[usize]) -> Result<Self, String> {
+        Self::configured(binary, extra, cores, None)
+    }
+
+    /// The same with a configuration of its own.
+    pub fn configured(
+        binary: &Path,
+        extra: &[String],
+        cores: &[usize],
+        config: Option<&toml::Table>,
+    ) -> Result<Self, String> {
         let dir = Dir { dir: tempfile::tempdir().map_err(|error| error.to_string())?, mounted: None };
+        let mut extra = extra.to_vec();
+        if let Some(config) = config {
+            let path = dir.dir.path().join("consentry.toml");
+            std::fs::write(&path, config.to_string()).map_err(|error| error.to_string())?;
+            extra.extend(["--config".to_owned(), path.display().to_string()]);
+        }
+        let extra = &extra;
         let collector = Collector::start(binary, dir.dir.path(), extra, cores)?;
         Ok(Self { collector: Arc::new(Mutex::new(collector)), host: None, proxy: None, dir: Arc::new(dir) })
     }

@@ -48,12 +48,12 @@ fn scenario(options: &Options, kinds: &[FaultKind], seed: u64) -> Scenario {
     });
     Scenario {
         name: format!("chaos-{seed}"),
-        about: String::new(),
         connections: 32,
         seed,
         step: vec![Step { seconds: options.seconds, requests_per_s: Some(options.requests_per_s) }],
         fault: faults.collect(),
         traffic: Traffic { resend: true, timeout_seconds: 5.0, ..Traffic::default() },
+        ..Scenario::default()
     }
 }
 

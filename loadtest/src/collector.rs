@@ -264,6 +264,24 @@ pub fn metric(text: &str, name: &str) -> Option<f64> {
     found
 }
 
+/// The bound of the bucket that the 99th percentile of all answers lies in, in milliseconds.
+pub fn own_p99_ms(text: &str) -> Option<f64> {
+    let mut buckets: Vec<(f64, f64)> = Vec::new();
+    for line in text.lines() {
+        let Some(rest) = line.strip_prefix("consentry_request_seconds_bucket{") else { continue };
+        let bound = rest.split("le=\"").nth(1)?.split('"').next()?;
+        let bound = if bound == "+Inf" { f64::INFINITY } else { bound.parse().ok()? };
+        let count: f64 = rest.rsplit(' ').next()?.parse().ok()?;
+        match buckets.iter_mut().find(|bucket| bucket.0 == bound) {
+            Some(bucket) => bucket.1 += count,
+            None => buckets.push((bound, count)),
+        }
+    }
+    buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let all = buckets.last()?.1;
+    buckets.iter().find(|bucket| all > 0.0 && bucket.1 >= all * 0.99).map(|bucket| bucket.0 * 1000.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,6 +290,18 @@ mod tests {
     fn metrics_are_read() {
         let text = "# HELP a b\na 3\na_total 9\nb{x=\"y z\"} 1\nb{x=\"w\"} 2.5\n";
         assert_eq!((metric(text, "a"), metric(text, "b"), metric(text, "c")), (Some(3.0), Some(3.5), None));
+    }
+
+    #[test]
+    fn the_bucket_of_the_99th_percentile_is_found_over_all_routes() {
+        let bucket = |route: &str, le: &str, count: u32| {
+            format!("consentry_request_seconds_bucket{{le=\"{le}\",route=\"{route}\"}} {count}\n")
+        };
+        let text = [bucket("a", "0.5", 98), bucket("a", "1.0", 100), bucket("a", "+Inf", 100)].concat();
+        assert_eq!(own_p99_ms(&text), Some(1000.0));
+        let more = [bucket("b", "0.5", 100), bucket("b", "1.0", 100), bucket("b", "+Inf", 100)].concat();
+        assert_eq!(own_p99_ms(&(text + &more)), Some(500.0));
+        assert_eq!(own_p99_ms(""), None);
     }
 
     #[test]

@@ -97,12 +97,11 @@ pub async fn compare(options: Options) -> Result<bool, String> {
     };
     let scenario = Scenario {
         name: "compare".into(),
-        about: String::new(),
         connections: options.connections,
         seed: 1,
         step: vec![Step { seconds: options.seconds, requests_per_s: None }],
         traffic,
-        fault: Vec::new(),
+        ..Scenario::default()
     };
     let bare = reference("bare", options.server_core)?;
     let parse = reference("parse", options.server_core)?;

@@ -90,12 +90,11 @@ impl Round {
         };
         let scenario = Scenario {
             name: "drain".into(),
-            about: String::new(),
             connections: 16,
             seed,
             step: vec![Step { seconds: options.seconds, requests_per_s: None }],
             traffic,
-            fault: Vec::new(),
+            ..Scenario::default()
         };
         run(&scenario, &Target { bench: None, ..target.clone() }, true).await?;
         let admin = target.admin.ok_or("no admin address")?;

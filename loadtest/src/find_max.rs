@@ -19,12 +19,11 @@ fn scenario(batch: usize, connections: usize, seconds: f64, requests_per_s: Opti
     };
     Scenario {
         name: "find-max".into(),
-        about: String::new(),
         connections,
         seed: 1,
         step: vec![Step { seconds, requests_per_s }],
         traffic,
-        fault: Vec::new(),
+        ..Scenario::default()
     }
 }
 

@@ -4,6 +4,7 @@
 //! collector against bare servers in turn, `chaos` breaks things under load, `drain` empties a full spool, `report` draws a
 //! recorded run.
 
+mod attack;
 mod bench;
 mod chaos;
 mod collector;
@@ -135,12 +136,12 @@ fn program(given: Option<PathBuf>) -> Result<PathBuf, String> {
 }
 
 impl At {
-    fn target(&self) -> Result<Target, String> {
+    fn target(&self, config: Option<&toml::Table>) -> Result<Target, String> {
         if let Some(public) = self.target {
             return Ok(Target { public, admin: self.admin, pid: self.pid.unwrap_or(0), bench: None });
         }
         eprintln!("starting a collector");
-        Ok(Target::of(Bench::plain(&program(self.binary.clone())?, &self.extra, &[])?))
+        Ok(Target::of(Bench::configured(&program(self.binary.clone())?, &self.extra, &[], config)?))
     }
 }
 
@@ -184,7 +185,7 @@ async fn carry_out(command: Command) -> Result<bool, String> {
             }
             scenario.traffic.http2 |= http2;
             scenario.seed = seed.unwrap_or(scenario.seed);
-            let ran = run::run(&scenario, &at.target()?, false).await?;
+            let ran = run::run(&scenario, &at.target(scenario.collector.as_ref())?, false).await?;
             if let Some(path) = record {
                 ran.save(&path)?;
                 println!("recorded in {}; draw it with `loadtest report {0}`", path.display());
@@ -192,7 +193,7 @@ async fn carry_out(command: Command) -> Result<bool, String> {
             Ok(ran.print())
         }
         Command::FindMax { batch, connections, p99_ms, seconds, at } => {
-            find_max::find_max(&at.target()?, batch, connections, p99_ms, seconds).await
+            find_max::find_max(&at.target(None)?, batch, connections, p99_ms, seconds).await
         }
         Command::Compare(options) => compare::compare(options).await,
         Command::Drain(options) => drain::drain(options).await,

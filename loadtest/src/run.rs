@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::attack::{self, Attacked, Siege};
 use crate::bench::Bench;
 use crate::collector;
 use crate::drive::{Load, Sample, Totals};
@@ -54,6 +55,15 @@ pub struct Record {
     pub memory_bytes_peak: u64,
     /// What the store holds.
     pub stored: Option<Stored>,
+    /// Cores that the collector kept busy on average; absent as above.
+    #[serde(default)]
+    pub cores: Option<f64>,
+    /// What the collector itself measured of all requests: no more than 1 of 100 took longer, in milliseconds.
+    #[serde(default)]
+    pub own_p99_ms: Option<f64>,
+    /// What became of the attack, where there was one.
+    #[serde(default)]
+    pub attacked: Option<Attacked>,
     /// The verdict.
     pub findings: Vec<Finding>,
 }
@@ -89,7 +99,12 @@ pub async fn run(scenario: &Scenario, target: &Target, quiet: bool) -> Result<Re
     let began_s = crate::drive::now_ms() / 1000;
     let begun = Instant::now();
     let cpu_before = collector::cpu_s(target.pid);
-    let load = Load::new(scenario, target.public, began_s << 20 ^ u64::from(std::process::id()), begun);
+    let run = began_s << 20 ^ u64::from(std::process::id());
+    let load = Load::new(scenario, target.public, run, begun);
+    let siege = scenario.attack.map(|attack| {
+        open_many_files();
+        Siege::lay(attack, target.public, &scenario.traffic.site, run)
+    });
     let samples = Rc::new(RefCell::new(Vec::new()));
     let local = tokio::task::LocalSet::new();
     let watch = local.spawn_local(sample(load.clone(), target.clone(), samples.clone(), begun, quiet));
@@ -97,6 +112,17 @@ pub async fn run(scenario: &Scenario, target: &Target, quiet: bool) -> Result<Re
         target.bench.clone().map(|bench| local.spawn_local(break_all(bench, scenario.fault.clone(), begun)));
     local.run_until(load.run()).await;
     let seconds = begun.elapsed().as_secs_f64();
+    let own_p99_ms = match target.admin {
+        Some(admin) => collector::own_p99_ms(&collector::get(admin, "/metrics").await.unwrap_or_default()),
+        None => None,
+    };
+    let attacked = match siege {
+        Some(siege) => {
+            let lifted = tokio::task::spawn_blocking(move || siege.lift()).await;
+            Some(lifted.map_err(|error| error.to_string())??)
+        }
+        None => None,
+    };
     let faults = match faults {
         Some(faults) => local.run_until(faults).await.map_err(|error| error.to_string())??,
         None => Vec::new(),
@@ -127,7 +153,16 @@ pub async fn run(scenario: &Scenario, target: &Target, quiet: bool) -> Result<Re
         p999: ms(of.value_at_quantile(0.999)),
         max: ms(of.max()),
     };
-    let findings = judge(&gathered.totals, stored.as_ref());
+    let all =
+        attacked.as_ref().map_or_else(|| gathered.totals.clone(), |attacked| attacked.with(&gathered.totals));
+    let mut findings = judge(&all, stored.as_ref());
+    if let Some((attacked, attack)) = attacked.as_ref().zip(scenario.attack.as_ref()) {
+        findings.extend(attacked.judge(attack));
+    }
+    if let Some(bound) = &scenario.bound {
+        let p99_ms = latency_ms.p99;
+        findings.extend(attack::judge_good(bound, &gathered.totals, p99_ms, memory_bytes_peak, same));
+    }
     let events = gathered.totals.sent.max(1);
     Ok(Record {
         scenario: scenario.clone(),
@@ -139,11 +174,21 @@ pub async fn run(scenario: &Scenario, target: &Target, quiet: bool) -> Result<Re
         histogram: of.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value())).collect(),
         samples: samples.take(),
         faults,
+        cores: cpu.filter(|_| target.pid > 0).map(|busy| busy / seconds),
+        own_p99_ms,
+        attacked,
         cpu_us_per_event: cpu.filter(|_| target.pid > 0).map(|seconds| seconds * 1e6 / events as f64),
         memory_bytes_peak,
         stored,
         findings,
     })
+}
+
+/// An attacker has many connections open.
+fn open_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 /// Makes the faults of a scenario, each at its time; one that lasts does not hold up the next.
@@ -234,8 +279,17 @@ impl Record {
             "  latency from when it was due, ms: mean {:.2}, p50 {:.2}, p90 {:.2}, p99 {:.2}, p99.9 {:.2}, max {:.1}",
             latency.mean, latency.p50, latency.p90, latency.p99, latency.p999, latency.max
         );
-        if let Some(cpu) = self.cpu_us_per_event {
+        if let Some(cores) = self.cores {
+            println!("  collector: {cores:.2} cores busy on average");
+        }
+        // Of attackers' requests it is no measure: they are events too.
+        if let Some(cpu) = self.cpu_us_per_event.filter(|_| self.attacked.is_none()) {
             println!("  collector: {cpu:.2} us of CPU an event");
+        }
+        if let Some(p99) = self.own_p99_ms {
+            println!(
+                "  collector: 99 of 100 of all its requests answered within {p99:.2} ms of their headers"
+            );
         }
         println!("  collector: {:.0} MB of memory at most", self.memory_bytes_peak as f64 / 1e6);
         for (from, to, kind) in &self.faults {

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 /// What is sent, how fast and for how long, and what breaks meanwhile.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// Its name.
@@ -26,6 +26,39 @@ pub struct Scenario {
     /// What breaks, and when.
     #[serde(default)]
     pub fault: Vec<Fault>,
+    /// Who means harm meanwhile.
+    #[serde(default)]
+    pub attack: Option<Attack>,
+    /// What has to hold of the good traffic.
+    #[serde(default)]
+    pub bound: Option<Bound>,
+    /// The configuration of a collector that is started for this.
+    #[serde(default)]
+    pub collector: Option<toml::Table>,
+}
+
+/// An attack beside the good traffic.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attack {
+    /// Networks that flood.
+    pub networks: u8,
+    /// Requests in a second that each of them sends at most.
+    pub requests_per_network_and_s: u32,
+    /// Slow connections that are kept open.
+    pub slow_connections: usize,
+    /// The collector has to close each of them within this time.
+    pub slow_ends_within_s: f64,
+}
+
+/// What has to hold of the good traffic.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bound {
+    /// 99th percentile of the latency, in milliseconds.
+    pub p99_ms: f64,
+    /// Memory of the collector without its engine, in megabytes.
+    pub memory_mb: f64,
 }
 
 /// A stretch of time with one rate.
@@ -67,6 +100,8 @@ pub struct Traffic {
     pub resend: bool,
     /// A request is given up after this time.
     pub timeout_seconds: f64,
+    /// Networks that visitors come from, as a trusted proxy tells them in `x-forwarded-for`; 0: it tells none.
+    pub networks: u32,
 }
 
 impl Default for Traffic {
@@ -84,6 +119,7 @@ impl Default for Traffic {
             keep_alive: true,
             resend: false,
             timeout_seconds: 10.0,
+            networks: 0,
         }
     }
 }
@@ -195,6 +231,19 @@ impl Scenario {
         if self.traffic.consent_yes_pct + self.traffic.consent_no_pct > 100 {
             return Err("consent_yes_pct and consent_no_pct: at most 100 together".into());
         }
+        let attack = self.attack.unwrap_or_default();
+        if attack.networks > 200
+            || attack.requests_per_network_and_s > 1_000
+            || attack.slow_connections > 10_000
+        {
+            return Err(
+                "attack: at most 200 networks with 1000 requests a second each, and 10000 slow connections"
+                    .into(),
+            );
+        }
+        if self.traffic.networks > 10_000 {
+            return Err("networks: at most 10000".into());
+        }
         if self.traffic.batch.iter().all(|&(events, weight)| events == 0 || weight == 0) {
             return Err("batch: some number of events needs a weight".into());
         }
@@ -222,7 +271,7 @@ mod tests {
             names.push(scenario.name);
         }
         names.sort();
-        assert_eq!(names, ["hostile", "outage", "smoke", "soak", "spike", "steady"]);
+        assert_eq!(names, ["garbage", "hostile", "outage", "smoke", "soak", "spike", "steady"]);
     }
 
     #[test]

@@ -81,6 +81,8 @@ pub struct Request {
     pub agent: &'static str,
     /// The body is compressed.
     pub gzip: bool,
+    /// Whom a trusted proxy says that it is from.
+    pub client: Option<std::net::Ipv4Addr>,
     /// What is to become of it.
     pub expected: Expected,
 }
@@ -201,6 +203,12 @@ impl Generator {
         }
         request.expected = expected;
         request.agent = visitor.agent;
+        request.client = (self.traffic.networks > 0).then(|| {
+            let network = index as u32 % self.traffic.networks;
+            std::net::Ipv4Addr::from(
+                0x6440_0000 + (network << 8) + (index as u32 / self.traffic.networks) % 254 + 1,
+            )
+        });
         request.gzip = self.random.u32(..100) < self.traffic.gzip_pct;
         request.body.clear();
         if request.gzip {

@@ -72,6 +72,9 @@ impl Connection {
                 if request.gzip {
                     builder = builder.header("content-encoding", "gzip");
                 }
+                if let Some(client) = request.client {
+                    builder = builder.header("x-forwarded-for", client.to_string());
+                }
                 let body = Full::new(Bytes::copy_from_slice(&request.body));
                 let request = builder.body(body).map_err(io::Error::other)?;
                 let response = send.send_request(request).await.map_err(io::Error::other)?;
@@ -95,11 +98,13 @@ impl One {
         write!(
             self.out,
             "POST /v1/events HTTP/1.1\r\nhost: {}\r\nuser-agent: {}\r\naccept: */*\r\naccept-language: en-GB,en;q=0.9\r\n\
-             content-type: application/json\r\n{encoding}{connection}content-length: {}\r\n\r\n",
-            self.to,
-            request.agent,
-            request.body.len()
+             content-type: application/json\r\n{encoding}{connection}",
+            self.to, request.agent,
         )?;
+        if let Some(client) = request.client {
+            write!(self.out, "x-forwarded-for: {client}\r\n")?;
+        }
+        write!(self.out, "content-length: {}\r\n\r\n", request.body.len())?;
         self.out.extend_from_slice(&request.body);
         self.stream.write_all(&self.out).await?;
         self.read(answer).await

@@ -18,8 +18,9 @@ use governor::{Quota, RateLimiter};
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use siphasher::sip::SipHasher13;
 
+use super::debts::Debts;
+use super::network::NetworkKey;
 use super::{ClientAddress, Refusal};
 use crate::config::Fault;
 
@@ -264,45 +265,25 @@ impl Direct {
     }
 }
 
-/// A network's hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Network(u64);
-
-/// The key of the networks' hashes, drawn once in a process.
-#[derive(Clone)]
-pub struct NetworkKey(SipHasher13);
-
-impl std::fmt::Debug for NetworkKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
-
-impl NetworkKey {
-    /// Draws a key.
-    pub fn random() -> Self {
-        let mut key = [0; 16];
-        if getrandom::fill(&mut key).is_err() {
-            // The standard library has drawn one for its maps.
-            use std::hash::BuildHasher;
-            let drawn = std::hash::RandomState::new();
-            key[..8].copy_from_slice(&drawn.hash_one(0).to_le_bytes());
-            key[8..].copy_from_slice(&drawn.hash_one(1).to_le_bytes());
-        }
-        Self(SipHasher13::new_with_key(&key))
-    }
-
-    /// The hash of a client's /24 or /48.
-    pub fn network(&self, client: ClientAddress) -> Network {
-        let mut bytes = [0; 8];
-        match client.expose() {
-            std::net::IpAddr::V4(address) => bytes[..3].copy_from_slice(&address.octets()[..3]),
-            std::net::IpAddr::V6(address) => {
-                bytes[0] = 6;
-                bytes[2..].copy_from_slice(&address.octets()[..6]);
+impl Keyed {
+    /// Takes as many of `count` requests as are left, and gives how many were not.
+    fn take(&self, place: u64, count: u32) -> u32 {
+        let (mut left, mut more) = (count, count);
+        // All or nothing is taken at one time: what is not there is tried by halves.
+        while let Some(some) = NonZeroU32::new(more) {
+            match self.limiter.check_key_n(&place, some) {
+                Ok(Ok(())) => left -= more,
+                // Not so many are left, or so many never are.
+                Ok(Err(_)) | Err(_) => more /= 2,
             }
+            more = more.min(left);
         }
-        Network(self.0.hash(&bytes))
+        left
+    }
+
+    /// How long it takes until so many requests are there.
+    fn time_of(&self, requests: u32) -> Duration {
+        Duration::from_secs(u64::from(self.told.window_s)) * requests / self.told.requests_max.max(1)
     }
 }
 
@@ -311,6 +292,7 @@ pub struct Admission {
     key: NetworkKey,
     unlimited: Vec<IpNet>,
     networks: Option<Keyed>,
+    debts: Debts,
     networks_max: usize,
     since_look: AtomicU32,
     crowded: AtomicBool,
@@ -351,6 +333,7 @@ impl Admission {
             networks: Bucket::new(Scope::Network, network.0, network.1, |quota| {
                 RateLimiter::new(quota, DashMapStateStore::with_hasher(AsIs::default()), Elapsed)
             }),
+            debts: Debts::default(),
             networks_max: limits.networks_max,
             since_look: AtomicU32::new(0),
             crowded: AtomicBool::new(false),
@@ -374,32 +357,32 @@ impl Admission {
                 self.since_look.store(0, Ordering::Relaxed);
                 self.tidy();
             }
-            let checked = networks.limiter.check_key(&self.place(client));
+            let place = self.place(client);
+            let owed = self.debts.settle(place, |owed| networks.take(place, owed));
+            if owed > 0 {
+                return Err(networks.refusal(networks.time_of(owed)));
+            }
+            let checked = networks.limiter.check_key(&place);
             checked.map_err(|until| networks.refusal(until.wait_time_from(Elapsed.now())))?;
         }
         self.all.as_ref().map_or(Ok(()), Direct::admit)
     }
 
-    /// Counts a body that took work: one request more for each [`CHARGED_BYTES`] of it, as many as are left.
+    /// Counts a body that took work: one request more for each [`CHARGED_BYTES`] of it. What is not left now is owed, up to
+    /// a whole burst.
     pub fn charge(&self, client: ClientAddress, body_bytes: usize) {
         let Some(networks) = self.networks.as_ref().filter(|_| body_bytes >= CHARGED_BYTES) else { return };
         if self.is_unlimited(client) {
             return;
         }
         let place = self.place(client);
-        let mut more = u32::try_from(body_bytes / CHARGED_BYTES).unwrap_or(u32::MAX);
-        // All or nothing is taken at one time: what is not there is tried by halves.
-        while let Some(count) = NonZeroU32::new(more) {
-            match networks.limiter.check_key_n(&place, count) {
-                Ok(Ok(())) => return,
-                // Not so many are left, or so many never are.
-                Ok(Err(_)) | Err(_) => more /= 2,
-            }
-        }
+        let more = u32::try_from(body_bytes / CHARGED_BYTES).unwrap_or(u32::MAX);
+        let most = networks.told.requests_max;
+        self.debts.owe(place, networks.take(place, more.min(most)), most, self.networks_max);
     }
 
     fn place(&self, client: ClientAddress) -> u64 {
-        let place = self.key.network(client).0;
+        let place = self.key.network(client).place();
         if self.crowded.load(Ordering::Relaxed) {
             // Spread over all bits again, of which the map looks at the upper ones.
             return (place % SHARED_PLACES).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -415,6 +398,7 @@ impl Admission {
     /// Forgets networks that have been quiet, when there are many; also to be called now and then.
     pub fn tidy(&self) {
         let Some(networks) = &self.networks else { return };
+        self.debts.forget(Duration::from_secs(u64::from(networks.told.window_s)));
         if networks.limiter.len() * 2 > self.networks_max {
             networks.limiter.retain_recent();
             networks.limiter.shrink_to_fit();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::admit::Network;
+use super::Network;
 
 /// The open connections of each network. It holds no more networks than there are connections.
 #[derive(Debug, Default)]

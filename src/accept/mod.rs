@@ -8,7 +8,9 @@ mod admit;
 mod body;
 mod budget;
 mod connections;
+mod debts;
 mod hints;
+mod network;
 pub mod proxy;
 mod refusal;
 mod signature;
@@ -22,11 +24,12 @@ use http::{HeaderMap, Request, header};
 use hyper::body::Body;
 
 pub use address::{ClientAddress, Hop, Peer, Proxies};
-pub use admit::{Admission, Limited, LimitsFile, Network, NetworkKey, Scope};
+pub use admit::{Admission, Limited, LimitsFile, Scope};
 pub use budget::{Budget, Reservation};
 pub use connections::{Connected, Connections};
 use hints::Present;
 pub use hints::{ClientHints, HeaderTraits};
+pub use network::{Network, NetworkKey};
 pub use refusal::{Fault, Refusal};
 pub use signature::{SIGNATURE_HEADER, ServerKeys, SignatureFault};
 

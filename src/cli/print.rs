@@ -2,6 +2,7 @@
 
 use super::args::{ConfigArgs, Print};
 use super::{Failure, external};
+use crate::clock::Clock;
 use crate::config;
 use crate::deidentify;
 use crate::policy::{self, Policy};
@@ -19,7 +20,7 @@ pub(super) fn check_config(args: &ConfigArgs) -> Result<(), Failure> {
             "embedded engine"
         }
     );
-    config.lists().iter().for_each(|line| println!("{line}"));
+    config.lists(Clock::system().now_ms()).iter().for_each(|line| println!("{line}"));
     let mut sites: Vec<_> = config.sites.iter().collect();
     sites.sort_by(|a, b| a.id.cmp(&b.id));
     sites.iter().for_each(|site| println!("{}", site.summary()));

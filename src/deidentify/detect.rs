@@ -53,6 +53,8 @@ use place::redact_places;
 use secret::redact_secrets;
 use urls::redact_urls;
 
+use crate::lookups::Cached;
+
 /// This many digits make a number that could be somebody's.
 const NUMBER_DIGITS_MIN: usize = 7;
 
@@ -148,8 +150,10 @@ fn redact_signed(text: &str, signs: Signs) -> Redacted<'_> {
     }
     let place = known::Place::of(text);
     if let Some(redacted) = place.as_ref().and_then(|place| place.recall(text)) {
+        Cached::Texts.found();
         return redacted;
     }
+    Cached::Texts.made();
     let redacted = redact_unknown(text, signs, veiled);
     if let Some(place) = place {
         place.remember(&redacted);

@@ -30,6 +30,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use super::bot::{Bots, Claims};
 use crate::accept::ClientHints;
 use crate::beacon::Size;
+use crate::lookups::Cached;
 
 pub use rules::{Parsed, Rules, RulesError, TEXT_BYTES_MAX};
 
@@ -180,8 +181,10 @@ impl Agents {
         let hinted = !hints.is_empty();
         let key = self.key(ua, hinted.then_some(hints));
         if let Some(agent) = self.cache.get(&key) {
+            Cached::Agents.found();
             return agent;
         }
+        Cached::Agents.made();
         let mut agent = self.classify_uncached(&hints::thaw(ua, hints));
         agent.claims = Claims::of(ua);
         agent.bot = self.bots.as_ref().is_some_and(|bots| bots.says(ua));

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::memo::{Memo, key};
+use crate::lookups::Cached;
 
 /// Longest time zone name in the IANA database is 32 bytes; nothing longer is looked up.
 const TIMEZONE_NAME_BYTES_MAX: usize = 40;
@@ -114,7 +115,7 @@ pub fn timezone_offset_minutes(name: &str, at_ms: i64) -> Option<i16> {
         return offset_minutes(name, at_ms);
     }
     let quarter = at_ms / QUARTER_MS;
-    thread_local!(static LATELY: RefCell<Memo<Option<i16>>> = const { RefCell::new(Memo::new()) });
+    thread_local!(static LATELY: RefCell<Memo<Option<i16>>> = const { RefCell::new(Memo::new(Cached::TimeZones)) });
     let mut bytes = [0; TIMEZONE_NAME_BYTES_MAX + 8];
     bytes[..8].copy_from_slice(&quarter.to_le_bytes());
     let end = 8 + name.len();

@@ -15,6 +15,7 @@ use std::cell::RefCell;
 
 use super::memo::{Memo, key};
 use crate::deidentify::url::ClickId;
+use crate::lookups::Cached;
 
 mod sites;
 pub mod spam;
@@ -120,7 +121,7 @@ pub struct Referrer {
 impl Referrer {
     /// Of `host`, in lower case; empty: none. Hosts that came lately are not searched for again.
     pub fn of(host: &str) -> Self {
-        thread_local!(static LATELY: RefCell<Memo<Referrer>> = const { RefCell::new(Memo::new()) });
+        thread_local!(static LATELY: RefCell<Memo<Referrer>> = const { RefCell::new(Memo::new(Cached::Referrers)) });
         if host.is_empty() {
             return Self::default();
         }
@@ -211,7 +212,7 @@ const CAMPAIGN_BYTES_MAX: usize = 256;
 impl Campaign<'_> {
     /// Its channel; campaigns that came lately are not worked out again.
     fn channel_lately(&self) -> &'static str {
-        thread_local!(static LATELY: RefCell<Memo<&'static str>> = const { RefCell::new(Memo::new()) });
+        thread_local!(static LATELY: RefCell<Memo<&'static str>> = const { RefCell::new(Memo::new(Cached::Campaigns)) });
         let mut bytes = [0; CAMPAIGN_BYTES_MAX];
         let mut at = 0;
         let category = self.site.map_or(0xFE, |site| site.category as u8);

@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 
 use siphasher::sip::SipHasher13;
 
+use crate::lookups::Cached;
+
 /// Answers a table holds; a power of two. A table of answers of 40 bytes takes 24 KB a thread.
 const SLOTS: usize = 512;
 
@@ -23,13 +25,14 @@ pub(super) fn key(text: &[u8]) -> u64 {
 
 /// A table of answers by key.
 pub(super) struct Memo<V> {
+    cached: Cached,
     slots: Vec<(u64, V)>,
 }
 
 impl<V: Copy> Memo<V> {
     /// An empty one; memory is taken with the first answer.
-    pub(super) const fn new() -> Self {
-        Self { slots: Vec::new() }
+    pub(super) const fn new(cached: Cached) -> Self {
+        Self { cached, slots: Vec::new() }
     }
 
     /// The answer for `key`, made by `make` unless it stands here.
@@ -39,8 +42,10 @@ impl<V: Copy> Memo<V> {
         if let Some((kept, answer)) = self.slots.get(at)
             && *kept == key
         {
+            self.cached.found();
             return *answer;
         }
+        self.cached.made();
         let answer = make();
         if self.slots.is_empty() {
             // A key that belongs into another slot is nobody's.
@@ -59,7 +64,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_made_once_and_never_given_for_another_key() {
-        let mut memo = Memo::new();
+        let mut memo = Memo::new(Cached::Campaigns);
         let mut made = 0;
         for _ in 0..2 {
             for key in [0, 1, 7, u64::MAX] {
@@ -78,7 +83,7 @@ mod tests {
 
     #[test]
     fn an_empty_slot_answers_nothing() {
-        let mut memo = Memo::new();
+        let mut memo = Memo::new(Cached::Campaigns);
         memo.get_or(3, || 3_u64);
         for slot in (0..SLOTS as u64).filter(|&slot| slot != 3) {
             assert_eq!(memo.get_or(slot, || slot + 1_000), slot + 1_000);

@@ -119,7 +119,36 @@ pub enum Listener {
     /// A TCP port.
     Tcp(TcpListener),
     /// A Unix socket, and the file to be taken away at the end where we made it.
-    Unix(UnixListener, Option<PathBuf>),
+    Unix(UnixListener, Option<Made>),
+}
+
+/// The file of a Unix socket that we made; taken away with this.
+#[derive(Debug)]
+pub struct Made(PathBuf);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// An open socket that belongs to no runtime.
+#[derive(Debug)]
+pub enum Detached {
+    /// A TCP port.
+    Tcp(std::net::TcpListener),
+    /// A Unix socket.
+    Unix(std::os::unix::net::UnixListener, Option<Made>),
+}
+
+impl Detached {
+    /// Gives it to the runtime that is running.
+    pub fn attach(self) -> io::Result<Listener> {
+        match self {
+            Self::Tcp(socket) => TcpListener::from_std(socket).map(Listener::Tcp),
+            Self::Unix(socket, made) => Ok(Listener::Unix(UnixListener::from_std(socket)?, made)),
+        }
+    }
 }
 
 impl From<TcpListener> for Listener {
@@ -152,7 +181,7 @@ impl Listener {
                 // Whoever may connect is believed about the client's address: the owner and the group.
                 let mode = std::os::unix::fs::PermissionsExt::from_mode(0o660);
                 std::fs::set_permissions(path, mode)?;
-                Ok(Self::Unix(listener, Some(path.clone())))
+                Ok(Self::Unix(listener, Some(Made(path.clone()))))
             }
         }
     }
@@ -180,6 +209,14 @@ impl Listener {
         }
     }
 
+    /// Takes it away from its runtime.
+    pub fn detach(self) -> io::Result<Detached> {
+        match self {
+            Self::Tcp(listener) => listener.into_std().map(Detached::Tcp),
+            Self::Unix(listener, made) => Ok(Detached::Unix(listener.into_std()?, made)),
+        }
+    }
+
     pub(super) async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match self {
             Self::Tcp(listener) => {
@@ -192,14 +229,6 @@ impl Listener {
                 let (stream, _) = listener.accept().await?;
                 Ok((Stream::Unix(stream), Peer::Local))
             }
-        }
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let Self::Unix(_, Some(path)) = self {
-            let _ = std::fs::remove_file(path);
         }
     }
 }

@@ -74,7 +74,8 @@ impl Reloader {
         let files = Live::from(Arc::new(self.config.file.tls.clone()));
         let following = self.certificates.clone().map(|certificates| {
             let files = files.clone();
-            Aborted(tokio::spawn(certificates.follow(move || (*files.now()).clone())))
+            let clock = self.pipeline.clock.clone();
+            Aborted(tokio::spawn(certificates.follow(clock, move || (*files.now()).clone())))
         });
         loop {
             tokio::select! {
@@ -192,7 +193,7 @@ fn fixed(old: &Config, new: &Config) -> Vec<String> {
     compare!(
         listen admin_listen data_dir salt_store clickhouse_url clickhouse_password_file clickhouse_ca_file
         admin_token admin_token_file proxy_protocol
-        bodies_in_flight_bytes_max connections_max seal_rows_max seal_bytes_max seal_after_ms spool_bytes_max
+        bodies_in_flight_bytes_max connections_max confine seal_rows_max seal_bytes_max seal_after_ms spool_bytes_max
         duplicate_window_s duplicate_ids_max drain_seconds leak_scan_rows_max agent_cache_entries_max
         subject_key_file subject_requests_per_network_and_min_max subject_requests_per_min_max
         geo_database datacenter_networks datacenter_networks_file referrer_spam_file

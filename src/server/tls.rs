@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
@@ -15,10 +15,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_rustls::TlsAcceptor;
 
+use super::validity::{Standing, ValidUntil};
+use crate::clock::Clock;
 use crate::config::Fault;
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often somebody is told that the certificate ends.
+const TELL_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// Certificates that one file may hold: one's own and those that vouch for it.
 const CHAIN_MAX: usize = 16;
 
@@ -85,9 +89,16 @@ impl TlsError {
     }
 }
 
+/// A pair that fits, ready to be served.
+#[derive(Debug)]
+pub struct Loaded {
+    config: Arc<ServerConfig>,
+    until: Option<ValidUntil>,
+}
+
 impl TlsFile {
     /// Reads both files and checks that they belong together.
-    pub fn load(&self) -> Result<Arc<ServerConfig>, TlsError> {
+    pub fn load(&self) -> Result<Arc<Loaded>, TlsError> {
         let certificate = |reason: String| TlsError::File {
             key: "tls.certificate_file",
             path: self.certificate_file.clone(),
@@ -103,6 +114,7 @@ impl TlsFile {
                 "there is no certificate in it; it takes PEM (BEGIN CERTIFICATE)".into(),
             ));
         }
+        let until = ValidUntil::of(chain.iter().map(CertificateDer::as_ref));
         let private = PrivateKeyDer::from_pem_file(&self.key_file)
             .map_err(|error| key(in_words(&error, "PRIVATE KEY")))?;
         let built = ServerConfig::builder_with_provider(provider())
@@ -118,7 +130,7 @@ impl TlsFile {
             _ => key("this kind of key is not spoken: take ECDSA (P-256, P-384), Ed25519 or RSA".into()),
         })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+        Ok(Arc::new(Loaded { config: Arc::new(config), until }))
     }
 
     fn stamps(&self) -> [Stamp; 2] {
@@ -154,7 +166,7 @@ impl Stamp {
 
 /// The pair in use. Cheap to clone; all clones change together.
 #[derive(Clone)]
-pub struct Certificates(Arc<ArcSwap<ServerConfig>>);
+pub struct Certificates(Arc<ArcSwap<Loaded>>);
 
 impl std::fmt::Debug for Certificates {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -164,28 +176,51 @@ impl std::fmt::Debug for Certificates {
 
 impl Certificates {
     /// Begins with a pair that was loaded.
-    pub fn new(loaded: Arc<ServerConfig>) -> Self {
+    pub fn new(loaded: Arc<Loaded>) -> Self {
         Self(Arc::new(ArcSwap::new(loaded)))
     }
 
     /// Exchanges the pair for handshakes from now on; connections go on as they began.
-    pub fn replace(&self, loaded: Arc<ServerConfig>) {
+    pub fn replace(&self, loaded: Arc<Loaded>) {
         self.0.store(loaded);
     }
 
     /// The pair of this moment.
-    pub fn current(&self) -> Arc<ServerConfig> {
+    pub fn current(&self) -> Arc<Loaded> {
         self.0.load_full()
     }
 
+    /// Until when it is valid; `None` where that cannot be read.
+    pub fn valid_until(&self) -> Option<ValidUntil> {
+        self.0.load().until
+    }
+
+    /// Says in the log where it ends soon, or is over.
+    fn tell(&self, now_ms: i64) {
+        let Some(until) = self.valid_until() else {
+            return tracing::warn!("it cannot be read until when the certificate is valid");
+        };
+        let said = until.words(now_ms);
+        match until.standing(now_ms) {
+            Standing::Good => {}
+            Standing::Soon => tracing::warn!("the certificate is {said}"),
+            Standing::Over => tracing::error!("the certificate is {said}"),
+        }
+    }
+
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.0.load_full())
+        TlsAcceptor::from(self.0.load().config.clone())
     }
 
     /// Takes up what changes in the files, for as long as the program runs. `file` gives what is configured at the moment.
-    pub(super) async fn follow(self, file: impl Fn() -> Option<TlsFile>) {
+    pub(super) async fn follow(self, clock: Clock, file: impl Fn() -> Option<TlsFile>) {
         let mut tried = file().map(|file| (file.stamps(), file));
+        let mut told: Option<Instant> = None;
         loop {
+            if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+                self.tell(clock.now_ms());
+                told = Some(Instant::now());
+            }
             tokio::time::sleep(LOOK_EVERY).await;
             let Some(named) = file() else { continue };
             let now = (named.stamps(), named);
@@ -198,6 +233,7 @@ impl Certificates {
                 Ok(loaded) => {
                     self.replace(loaded);
                     tracing::info!("the certificate was read again");
+                    told = None;
                 }
                 Err(error) => tracing::warn!(%error, "the old certificate stays in use"),
             }
@@ -226,7 +262,7 @@ mod tests {
     fn a_pair_is_loaded_and_each_fault_is_named_without_the_key() {
         let dir = tempfile::tempdir().unwrap();
         let (good, other) = (pair(dir.path(), "a"), pair(dir.path(), "b"));
-        assert_eq!(good.load().unwrap().alpn_protocols.len(), 2);
+        assert_eq!(good.load().unwrap().config.alpn_protocols.len(), 2);
         let fault = |certificate: &Path, key: &Path| {
             let file =
                 TlsFile { certificate_file: certificate.to_owned(), key_file: key.to_owned(), admin: false };

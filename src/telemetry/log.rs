@@ -1,6 +1,7 @@
 //! Logs: this program's own lines alone, and no more of them than somebody can read.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -60,8 +61,10 @@ impl<S: Subscriber> Filter<S> for Rate {
 pub fn quiet_panics() {
     std::panic::set_hook(Box::new(|fault| {
         let (file, line) = fault.location().map_or(("?", 0), |at| (at.file(), at.line()));
-        // Not through the log: it may be the log that is at fault.
-        eprintln!("consentry: a fault of this program at {file}:{line}; please report this line");
+        // Not through the log: it may be the log that is at fault. And where nobody listens any more, a fault of a fault
+        // must not end the others.
+        let said = format!("consentry: a fault of this program at {file}:{line}; please report this line\n");
+        let _ = std::io::stderr().write_all(said.as_bytes());
     }));
 }
 

@@ -1,6 +1,6 @@
 //! What is not counted but read, at the moment somebody asks for the metrics.
 
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -9,7 +9,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::lines_left_out;
+use crate::lookups::Cached;
 use crate::pipeline::Pipeline;
+use crate::server::{Certificates, ValidUntil};
 use crate::store::State;
 
 /// The collector's state at one moment.
@@ -29,6 +31,8 @@ pub struct Reading {
     pub store: &'static str,
     /// Seconds since the oldest salt in memory was made or found.
     pub salt_s: f64,
+    /// Seconds since 1970 at which the certificate ends; 0: there is none, or it cannot be read.
+    pub certificate_until_s: i64,
 }
 
 /// The words of `consentry_store_state`.
@@ -36,7 +40,7 @@ const STORE_STATES: [&str; 3] = ["starting", "ready", "away"];
 
 impl Reading {
     /// Reads everything.
-    pub fn of(pipeline: &Pipeline, store: &State) -> Self {
+    pub fn of(pipeline: &Pipeline, store: &State, certificates: Option<&Certificates>) -> Self {
         let spool = &pipeline.spool;
         let begun_ms = spool.oldest().and_then(|segment| segment.begun_ms());
         let oldest_ms = begun_ms.map_or(0, |begun_ms| (pipeline.clock.now_ms() - begun_ms).max(0));
@@ -52,6 +56,7 @@ impl Reading {
                 State::Away(_) => "away",
             },
             salt_s: pipeline.salts.oldest_age().as_secs_f64(),
+            certificate_until_s: certificates.and_then(Certificates::valid_until).map_or(0, ValidUntil::at_s),
         }
     }
 }
@@ -59,6 +64,12 @@ impl Reading {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
     state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LookupLabels {
+    cache: &'static str,
+    result: &'static str,
 }
 
 type Seconds = Gauge<f64, AtomicU64>;
@@ -74,9 +85,11 @@ pub(super) struct Gauges {
     oldest: Seconds,
     store: Family<StateLabels, Whole>,
     salt: Seconds,
+    certificate: Whole,
     open_files: Whole,
     open_files_max: Whole,
     memory: Whole,
+    lookups: Family<LookupLabels, Counter>,
     log_lines_left_out: Counter,
 }
 
@@ -119,6 +132,12 @@ impl Gauges {
             Unit::Seconds,
             own.salt.clone(),
         );
+        registry.register_with_unit(
+            "tls_certificate_expiry_timestamp",
+            "When the first certificate of the chain in use ends, in seconds since 1970; 0 where there is none",
+            Unit::Seconds,
+            own.certificate.clone(),
+        );
         registry.register(
             "open_files",
             "File descriptors in use, connections included",
@@ -134,6 +153,11 @@ impl Gauges {
             "Memory of the collector itself, without its engine",
             Unit::Bytes,
             own.memory.clone(),
+        );
+        registry.register(
+            "cache_lookups",
+            "Lookups in caches: a hit had the answer, after a miss it was made; a thread may keep some dozens of hits to itself",
+            own.lookups.clone(),
         );
         registry.register(
             "log_lines_left_out",
@@ -155,6 +179,7 @@ impl Gauges {
             self.store.get_or_create(&StateLabels { state }).set(i64::from(state == reading.store));
         }
         self.salt.set(reading.salt_s);
+        self.certificate.set(reading.certificate_until_s);
         // Without /proc there is nothing to say; 0 says so.
         let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
         self.open_files.set(whole(open as u64));
@@ -165,7 +190,14 @@ impl Gauges {
             status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
         let resident = resident.and_then(|kib| kib.trim().parse::<u64>().ok()).unwrap_or(0);
         self.memory.set(whole(resident * 1024));
-        let before = self.log_lines_left_out.get();
-        self.log_lines_left_out.inc_by(lines_left_out().saturating_sub(before));
+        for cached in Cached::ALL {
+            let (found, made) = cached.counts();
+            for (result, now) in [("hit", found), ("miss", made)] {
+                let counter = self.lookups.get_or_create(&LookupLabels { cache: cached.word(), result });
+                // Whoever else asks at this moment has read as much, and nothing counts twice.
+                counter.inner().fetch_max(now, Ordering::Relaxed);
+            }
+        }
+        self.log_lines_left_out.inner().fetch_max(lines_left_out(), Ordering::Relaxed);
     }
 }
