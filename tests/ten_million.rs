@@ -141,35 +141,140 @@ async fn ten_million_rows_on_disk_and_asked() {
     let (took, _) = timed(&analyst, "SELECT channel, sum(visits), avg(bounce_rate) FROM report.visits WHERE site = 'shop' AND day >= today() - 30 GROUP BY ALL").await;
     println!("report.visits, 30 days, settled: {} ms", took.as_millis());
     panels(&collector);
+    same_as_rows(&collector);
 }
 
-/// Each panel of a dashboard over 30 days, as the API answers it: the best of three.
+/// What a panel of the dashboard may take at the API, of 28 days: the median of several, on a machine that does nothing else.
+const PANEL_MS_MAX: u128 = 300;
+const ASKED: usize = 7;
+
+/// Each question that the dashboard asks by itself, over 28 days, and the parts of those that have several.
 fn panels(collector: &Collector) {
-    let panels = [
-        (
-            "summary",
-            r#""metrics":["visitors","visits","pageviews","views_per_visit","bounce_rate","visit_duration"]"#,
-        ),
-        ("days", r#""metrics":["visitors","pageviews"],"dimensions":["time:day"]"#),
-        ("pages", r#""metrics":["visitors","pageviews"],"dimensions":["event:page"]"#),
-        ("entry pages", r#""metrics":["visitors","visits"],"dimensions":["visit:entry_page"]"#),
-        ("sources", r#""metrics":["visitors","visits"],"dimensions":["visit:source"]"#),
-        ("channels", r#""metrics":["visitors","visits","bounce_rate"],"dimensions":["visit:channel"]"#),
-        ("devices", r#""metrics":["visitors"],"dimensions":["visit:device"]"#),
-        ("countries", r#""metrics":["visitors"],"dimensions":["visit:country"]"#),
-        ("events", r#""metrics":["visitors","events"],"dimensions":["event:name"]"#),
-        ("points", r#""metrics":["visitors","clicks"],"dimensions":["event:point"]"#),
-        ("vitals", r#""metrics":["lcp_p75","inp_p75","cls_p75"]"#),
-    ];
-    for (name, question) in panels {
-        let body = format!(r#"{{"site":"shop","date_range":"30d",{question}}}"#);
-        let mut best = Duration::MAX;
-        for _ in 0..3 {
-            let begun = Instant::now();
-            let answer = common::request(collector.admin, "POST", "/v1/stats/query", &[], body.as_bytes());
-            assert_eq!(answer.status, 200, "{}", answer.text());
-            best = best.min(begun.elapsed());
+    let mut panels: Vec<(String, String)> = Vec::new();
+    let query = |more: &str| format!(r#"{{"site":"shop","date_range":"28d",{more}}}"#);
+    let six = ["visitors", "visits", "pageviews", "views_per_visit", "bounce_rate", "visit_duration"];
+    panels.push(("tiles".into(), query(&format!(r#""metrics":["{}"]"#, six.join(r#"",""#)))));
+    for metric in six {
+        let days =
+            format!(r#""metrics":["{metric}"],"dimensions":["time:day"],"include":{{"time_labels":true}}"#);
+        panels.push((format!("{metric} over time"), query(&days)));
+    }
+    let mut table = |dimension: &str, metrics: &str, first: &str| {
+        let more = format!(
+            r#""metrics":[{metrics}],"dimensions":["{dimension}"],"include":{{"total_rows":true}},"order_by":[["{first}","desc"]],"pagination":{{"limit":9,"offset":0}}"#
+        );
+        panels.push((dimension.to_owned(), query(&more)));
+    };
+    table("event:page", r#""visitors","pageviews","time_on_page""#, "visitors");
+    table("event:hostname", r#""visitors","pageviews""#, "visitors");
+    for visit in [
+        "entry_page",
+        "exit_page",
+        "channel",
+        "source",
+        "referrer",
+        "utm_campaign",
+        "utm_source",
+        "utm_medium",
+        "utm_content",
+        "utm_term",
+        "device",
+        "browser",
+        "os",
+        "screen",
+        "country",
+        "language",
+    ] {
+        table(&format!("visit:{visit}"), r#""visitors","visits""#, "visitors");
+    }
+    table("event:name", r#""events","visitors""#, "events");
+    table("event:point", r#""clicks","visitors""#, "clicks");
+    table("event:page", r#""samples","lcp_p75","inp_p75","cls_p75""#, "samples");
+    let quantiles = ["lcp", "inp", "cls", "fcp", "ttfb"]
+        .map(|vital| format!(r#""{vital}_p50","{vital}_p75","{vital}_p95""#));
+    panels.push(("vitals".into(), query(&format!(r#""metrics":["samples",{}]"#, quantiles.join(",")))));
+    let mut slow = Vec::new();
+    let mut time = |name: &str, method: &str, path: &str, body: &str| {
+        let mut took: Vec<u128> = (0..=ASKED)
+            .map(|_| {
+                let begun = Instant::now();
+                let answer = common::request(collector.admin, method, path, &[], body.as_bytes());
+                assert_eq!(answer.status, 200, "{}", answer.text());
+                begun.elapsed().as_millis()
+            })
+            .collect();
+        let first = took.remove(0);
+        took.sort_unstable();
+        let median = took[ASKED / 2];
+        println!(
+            "panel {name}, 28 days: {median} ms ({} to {}; the first time {first})",
+            took[0],
+            took[ASKED - 1]
+        );
+        if median >= PANEL_MS_MAX {
+            slow.push(format!("{name} {median} ms"));
         }
-        println!("panel {name}, 30 days: {} ms", best.as_millis());
+    };
+    for (name, body) in &panels {
+        time(name, "POST", "/v1/stats/query", body);
+    }
+    time("now", "GET", "/v1/stats/realtime?site=shop", "");
+    time("crashes", "GET", "/v1/stats/crashes?site=shop&date_range=28d", "");
+    let steps = query(r#""steps":[{"page":"/products/0/item-0"},{"point":"nav.buy"},{"event":"purchase"}]"#);
+    time("funnel of three steps", "POST", "/v1/stats/funnel", &steps);
+    match slow.is_empty() {
+        true => println!("every panel is under {PANEL_MS_MAX} ms"),
+        false => println!("NOT under {PANEL_MS_MAX} ms: {}", slow.join(", ")),
+    }
+}
+
+/// The figures of the largest tables are those of the rows.
+fn same_as_rows(collector: &Collector) {
+    let rows =
+        "FROM consentry.events WHERE site = 'shop' AND day >= today() - 27 AND no_share = 0 AND bot = 0";
+    let views = format!("{rows} AND type IN ('pageview', 'engagement')");
+    for (dimension, metrics, plain) in [
+        (
+            "event:page",
+            r#""visitors","pageviews","visits","time_on_page""#,
+            format!(
+                "path, uniqExact(visitor), countIf(type = 'pageview'), uniqExact(visit) AS v, round(sum(engaged_ms) / 1000 / v, 2) {views} GROUP BY path"
+            ),
+        ),
+        (
+            "event:hostname",
+            r#""visitors","pageviews""#,
+            format!("host, uniqExact(visitor), countIf(type = 'pageview') {views} GROUP BY host"),
+        ),
+        (
+            "visit:device",
+            r#""visitors","visits""#,
+            format!("device, uniqExact(visitor), uniqExact(visit) {rows} GROUP BY device"),
+        ),
+        (
+            "event:name",
+            r#""visitors","events""#,
+            format!("name, uniqExact(visitor), count() {rows} AND type = 'custom' GROUP BY name"),
+        ),
+    ] {
+        let body = format!(
+            r#"{{"site":"shop","date_range":"28d","metrics":[{metrics}],"dimensions":["{dimension}"]}}"#
+        );
+        let answer = common::request(collector.admin, "POST", "/v1/stats/query", &[], body.as_bytes()).json();
+        let mut told: Vec<Vec<String>> = answer["results"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| {
+                let figures = row["metrics"].as_array().unwrap().iter().map(ToString::to_string);
+                std::iter::once(row["dimensions"][0].as_str().unwrap().to_owned()).chain(figures).collect()
+            })
+            .collect();
+        told.sort();
+        let counted = collector.sql(&format!("SELECT {plain} ORDER BY 1"));
+        let mut counted: Vec<Vec<String>> =
+            counted.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect();
+        counted.sort();
+        assert_eq!(told, counted, "{dimension}");
     }
 }

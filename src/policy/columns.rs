@@ -242,6 +242,12 @@ pub const TABLES: &[Table] = &[
         kept: "for retention_days, as the rows",
     },
     Table {
+        name: "consentry.page_days",
+        holds: "page views, visible time, visits and the number of visitors of each page and host by day, added up from \
+                page_visitors, with up to 64 of the same hashes",
+        kept: "for retention_days, as the rows",
+    },
+    Table {
         name: "consentry.rollup_visitors",
         holds: "how many visitors each group of each report had on each day, as a plain number",
         kept: "as long as the roll-ups",

@@ -20,6 +20,7 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (11, "report", include_str!("../../schema/0011_report.sql")),
     (12, "report_visits", include_str!("../../schema/0012_report_visits.sql")),
     (13, "statistics", include_str!("../../schema/0013_statistics.sql")),
+    (14, "page_days", include_str!("../../schema/0014_page_days.sql")),
 ];
 
 /// The migration that makes `page_visitors`, which is filled from the rows that are there.

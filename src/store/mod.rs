@@ -9,6 +9,7 @@ mod connect;
 pub mod engine;
 mod leak;
 mod migrate;
+mod page_days;
 mod prepare;
 mod quarantine;
 mod receipts;

@@ -48,6 +48,7 @@ pub async fn retain(admin: &Client, now_ms: i64) -> Result<Retained, Brief> {
             ("events", "day", oldest_row),
             ("visits_settled", "day", oldest_row),
             ("page_visitors", "day", oldest_row),
+            ("page_days", "day", oldest_row),
             ("rollup_visitors", "day", oldest_rollup),
         ];
         for (table, column, oldest) in rows.into_iter().chain(rollups) {

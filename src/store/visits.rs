@@ -15,7 +15,7 @@ const DAYS_MAX: i64 = 7;
 /// A day of fewer page views is counted fast enough without marks.
 const MARKED_ROWS_MIN: u32 = 50_000;
 
-async fn execute(admin: &Client, sql: &str, settings: &[(&str, &str)]) -> Result<(), Brief> {
+pub(super) async fn execute(admin: &Client, sql: &str, settings: &[(&str, &str)]) -> Result<(), Brief> {
     let mut query = admin.query_raw(sql);
     for &(name, value) in settings {
         query = query.with_setting(name, value);
@@ -23,14 +23,16 @@ async fn execute(admin: &Client, sql: &str, settings: &[(&str, &str)]) -> Result
     query.execute().await.map_err(|error| brief(&error))
 }
 
-fn date(day: i64) -> String {
+pub(super) fn date(day: i64) -> String {
     format!("toDate({})", day.max(0))
 }
 
 /// Settles the days that are due at `now_ms`; gives how many. Done again, or by several collectors, it changes nothing.
 pub async fn settle_visits(admin: &Client, now_ms: i64) -> Result<i64, Brief> {
     let settled = settle(admin, now_ms).await?;
-    mark_lone(admin, day_of(now_ms) - SETTLED_AFTER_DAYS).await?;
+    let last = day_of(now_ms) - SETTLED_AFTER_DAYS;
+    super::page_days::settle_pages(admin, last).await?;
+    mark_lone(admin, last).await?;
     Ok(settled)
 }
 
@@ -138,6 +140,7 @@ pub(super) async fn rebuild_visits(admin: &Client, site: &str, days: &[u32]) -> 
         }
     }
     rebuild_settled(admin, site, &settled).await?;
+    super::page_days::remake_pages(admin, site, &days).await?;
     refresh_views(admin).await
 }
 
@@ -184,6 +187,7 @@ pub async fn freshen_visits(admin: &Client, now_ms: i64) -> Result<(), Brief> {
         let id: String = site[0].0.chars().filter(|c| !matches!(c, '\'' | '\\')).collect();
         unmark_lone(admin, &days).await?;
         rebuild_settled(admin, &id, &days).await?;
+        super::page_days::remake_pages(admin, &id, &days).await?;
     }
     refresh_views(admin).await
 }

@@ -91,7 +91,8 @@ impl Statistics {
         let _turn = self.turn().await?;
         let fresh = self.fresh.look(&self.source, &self.clock).await;
         self.guard.admit(caller, &asked.question, &client).await?;
-        asked.question.lone = self.lone.believed(&asked.question, &client).await?;
+        let found = self.lone.found(&asked.question, &client).await?;
+        (asked.question.lone, asked.question.rolled) = (found.lone, found.rolled);
         let question = &asked.question;
         let former = asked.include.comparison.map(|period| Question {
             period,
@@ -99,6 +100,7 @@ impl Statistics {
             limit: 100_000,
             offset: 0,
             lone: false,
+            rolled: None,
             ..question.clone()
         });
         if let Some(former) = &former {

@@ -47,6 +47,13 @@ pub enum Filter {
     One(Condition),
 }
 
+impl Default for Filter {
+    /// Everything.
+    fn default() -> Self {
+        Self::And(Vec::new())
+    }
+}
+
 fn wrong(field: &str, message: impl Into<String>) -> Problem {
     Problem::field("filter_invalid", field, message)
 }
@@ -56,7 +63,7 @@ impl Filter {
     pub fn parse(value: Option<&Value>) -> Answer<Self> {
         let mut count = 0;
         match value {
-            None | Some(Value::Null) => Ok(Self::And(Vec::new())),
+            None | Some(Value::Null) => Ok(Self::default()),
             Some(Value::Array(list)) => Ok(Self::And(Self::parse_list(list, "filters", 1, &mut count)?)),
             Some(_) => Err(wrong("filters", "takes a list of filters")),
         }

@@ -11,7 +11,7 @@ use super::plan::Question;
 use super::problem::{Answer, Problem};
 use super::query::{SiteFacts, only};
 use super::sql::{KEY, Scope, Sql};
-use super::words::{Fact, Metric};
+use super::words::Fact;
 
 const STEPS_MAX: usize = 10;
 const TEXT_BYTES_MAX: usize = 500;
@@ -34,6 +34,11 @@ pub struct Funnel {
     window_s: u64,
     /// Of whom it tells, for the guard.
     pub question: Question,
+}
+
+/// Each step with each later one; the last stands for the end.
+fn pairs(count: usize) -> Vec<(usize, usize)> {
+    (1..=count).flat_map(|from| (from + 1..=count + 1).map(move |to| (from, to))).collect()
 }
 
 impl Funnel {
@@ -70,19 +75,7 @@ impl Funnel {
                 .filter(|seconds| (1..=WINDOW_S_MAX).contains(seconds))
                 .ok_or_else(|| wrong("window_s", format!("takes 1 to {WINDOW_S_MAX} seconds")))?,
         };
-        let question = Question {
-            site: site.id.clone(),
-            zone: site.zone_name.clone(),
-            k: site.k,
-            period,
-            metrics: vec![Metric::Visits],
-            dimensions: Vec::new(),
-            filter: Filter::parse(body.get("filters"))?,
-            order: Vec::new(),
-            limit: 1,
-            offset: 0,
-            lone: false,
-        };
+        let question = Question::of_all(site, period, Filter::parse(body.get("filters"))?);
         Ok(Self { steps, window_s, question })
     }
 
@@ -116,9 +109,12 @@ impl Funnel {
             }
         };
         let any = conditions.join(") OR (");
-        let levels: Vec<String> = (1..=self.steps.len())
-            .map(|level| format!("countIf(level >= {level}), uniqExactIf(someone, level >= {level})"))
-            .collect();
+        // Visits that came so far, then for each two steps the visitors of visits that came to the one and not to the other.
+        let count = self.steps.len();
+        let mut levels: Vec<String> = (1..=count).map(|level| format!("countIf(level >= {level})")).collect();
+        for (from, to) in pairs(count) {
+            levels.push(format!("uniqExactIf(someone, level >= {from} AND level < {to})"));
+        }
         format!(
             "SELECT {} FROM (SELECT any(visitor) AS someone, windowFunnel({})(toUInt64(toUnixTimestamp64Milli(ts)), {}) AS level \
              FROM {rows} AND (({any})) AND {filtered} GROUP BY {KEY})",
@@ -137,12 +133,20 @@ impl Funnel {
             tokio::try_join!(rows(client, &sql, &text), books::completeness(client, &site.id, period))?;
         let cell =
             |index: usize| rows.first().and_then(|row| row.get(index)).and_then(Value::as_u64).unwrap_or(0);
-        let visits: Vec<Option<u64>> = (0..self.steps.len())
-            .map(|step| {
-                let (visits, visitors) = (cell(step * 2), cell(step * 2 + 1));
-                (site.k > 0 && (visitors == 0 || visitors >= site.k)).then_some(visits)
-            })
-            .collect();
+        let count = self.steps.len();
+        let between = |from: usize, to: usize| {
+            let place = pairs(count).iter().position(|pair| *pair == (from, to)).unwrap_or(usize::MAX);
+            cell(count.saturating_add(place))
+        };
+        let few = |visitors: u64| visitors > 0 && visitors < site.k;
+        // A step is shown where k visitors came to it, and k or none were left behind since each step that is shown.
+        let mut visits: Vec<Option<u64>> = Vec::with_capacity(count);
+        for step in 1..=count {
+            let shown = (1..step).filter(|former| visits[former - 1].is_some());
+            let hidden =
+                few(between(step, count + 1)) || shown.into_iter().any(|former| few(between(former, step)));
+            visits.push((site.k > 0 && !hidden).then(|| cell(step - 1)));
+        }
         let share = |part: Option<u64>, of: Option<u64>| match (part, of) {
             (Some(part), Some(of)) if of > 0 => {
                 json!((part as f64 / of as f64 * 10_000.0).round() / 10_000.0)

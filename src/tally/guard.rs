@@ -22,6 +22,8 @@ use super::words::Fact;
 
 /// Questions of one caller and site that a new one is compared with.
 const KEPT_MAX: usize = 12;
+/// How many of them may be of the last half hour.
+const PASSING_MAX: usize = 3;
 /// For how long.
 const KEPT: Duration = Duration::from_secs(1800);
 /// With fewer visits, every visitor is looked at.
@@ -44,6 +46,8 @@ struct Crowd {
 struct Kept {
     crowd: Crowd,
     at: Instant,
+    /// Whether it is of the last half hour, which another takes the place of soon.
+    passing: bool,
 }
 
 /// The last questions of one caller and site. Locked while a new one is compared, so that two at one time meet each other.
@@ -77,6 +81,21 @@ impl Guard {
 
     /// Admits a question, or says why not. Keeps it where it is admitted.
     pub async fn admit(&self, caller: &Caller, question: &Question, client: &Client) -> Answer<()> {
+        self.admit_as(caller, question, client, false).await
+    }
+
+    /// The same of the last half hour, which is counted from rows that are in no visit yet.
+    pub async fn admit_window(&self, caller: &Caller, question: &Question, client: &Client) -> Answer<()> {
+        self.admit_as(caller, question, client, true).await
+    }
+
+    async fn admit_as(
+        &self,
+        caller: &Caller,
+        question: &Question,
+        client: &Client,
+        passing: bool,
+    ) -> Answer<()> {
         let crowd = Crowd { period: question.period, filter: question.filter.clone() };
         let last = self.last(caller, &question.site);
         let mut last = last.lock().await;
@@ -102,12 +121,50 @@ impl Guard {
         if counts.iter().any(few) {
             return Err(Problem::differencing(question.k));
         }
+        if passing {
+            let windows = last.iter().filter(|kept| kept.passing).map(|kept| kept.crowd.period).collect();
+            if compare_windows(question, windows, client).await?.iter().any(few) {
+                return Err(Problem::differencing(question.k));
+            }
+            while last.iter().filter(|kept| kept.passing).count() >= PASSING_MAX {
+                let oldest = last.iter().position(|kept| kept.passing);
+                oldest.map(|oldest| last.remove(oldest));
+            }
+        }
         if last.len() >= KEPT_MAX {
             last.pop_front();
         }
-        last.push_back(Kept { crowd, at: now });
+        last.push_back(Kept { crowd, at: now, passing });
         Ok(())
     }
+}
+
+/// For each earlier half hour: how many visitors have a row in it and not in the question's, or the other way round.
+async fn compare_windows(question: &Question, windows: Vec<Period>, client: &Client) -> Answer<Vec<u64>> {
+    if windows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut sql = Sql::default();
+    let all: Vec<Period> = std::iter::once(question.period).chain(windows).collect();
+    let site = sql.text(&question.site);
+    let from = sql.number(all.iter().map(|window| window.from_s).min().unwrap_or(0));
+    let within: Vec<String> = all
+        .iter()
+        .enumerate()
+        .map(|(index, window)| {
+            let (from, to) = (sql.number(window.from_s), sql.number(window.to_s));
+            format!("max(ts >= toDateTime({from}, 'UTC') AND ts < toDateTime({to}, 'UTC')) AS q{index}")
+        })
+        .collect();
+    let differ: Vec<String> = (1..all.len()).map(|index| format!("countIf(q0 != q{index})")).collect();
+    let text = format!(
+        "SELECT {} FROM (SELECT {} FROM consentry.events WHERE site = {site} AND day >= toDate(toDateTime({from}, 'UTC')) \
+         AND no_share = 0 AND bot = 0 AND ts >= toDateTime({from}, 'UTC') GROUP BY visitor)",
+        differ.join(", "),
+        within.join(", ")
+    );
+    let rows = rows(client, &sql, &text).await?;
+    Ok(rows.first().into_iter().flatten().filter_map(serde_json::Value::as_u64).collect())
 }
 
 /// How a difference is measured.

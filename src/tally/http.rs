@@ -11,14 +11,16 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use super::export::Export;
+use super::filter::Filter;
 use super::funnel::Funnel;
 use super::guard::Caller;
 use super::openapi::{self, PATHS};
 use super::period::Period;
+use super::plan::Question;
 use super::problem::{Answer, Problem};
 use super::query::{SiteFacts, site_of};
 use super::shares::{PREFIX, Share};
-use super::{Statistics, crashes, realtime};
+use super::{Statistics, crashes};
 
 /// Everything of statistics is below this path.
 pub const STATS_PATH: &str = "/v1/stats/";
@@ -48,6 +50,31 @@ pub enum SaidBody {
     Whole(Bytes),
     /// As it is made.
     Pieces(mpsc::Receiver<std::io::Result<Bytes>>),
+}
+
+/// What a query string may name besides the site, and what is said of other names.
+#[derive(Clone, Copy)]
+struct Known {
+    names: &'static [&'static str],
+    message: &'static str,
+}
+
+const REALTIME: Known = Known {
+    names: &[],
+    message: "the query string takes site alone: the last half hour of few visitors would be left by a filter or another period; \
+              POST /v1/stats/query takes both",
+};
+const CRASHES: Known = Known {
+    names: &["date_range", "filters"],
+    message: "the query string takes site, date_range, and filters as JSON",
+};
+
+/// What a query string named.
+struct Named {
+    client: clickhouse::Client,
+    site: SiteFacts,
+    range: Value,
+    filter: Filter,
 }
 
 impl Said {
@@ -147,16 +174,19 @@ impl Statistics {
             }
             ("sites", &Method::GET | &Method::HEAD) => self.list_sites(share).await,
             ("realtime", &Method::GET | &Method::HEAD) => {
-                let (client, site, _) = self.named(request.uri().query()).await?;
-                let _turn = self.turn().await?;
-                realtime::realtime(&client, &site, self.clock.now_ms()).await
+                let Named { client, site, .. } = self.named(request.uri().query(), REALTIME).await?;
+                self.realtime(&client, &site, caller).await
             }
             ("crashes", &Method::GET | &Method::HEAD) => {
-                let (client, site, range) = self.named(request.uri().query()).await?;
+                let Named { client, site, range, filter } =
+                    self.named(request.uri().query(), CRASHES).await?;
                 let now_ms = self.clock.now_ms();
                 let period = Period::parse(&range, "date_range", &site.zone, now_ms, site.first_day)?;
+                let question = Question::of_all(&site, period, filter);
                 let _turn = self.turn().await?;
-                crashes::crashes(&client, &site, period).await
+                self.fresh.look(&self.source, &self.clock).await;
+                self.guard.admit(caller, &question, &client).await?;
+                crashes::crashes(&client, &site, &question).await
             }
             ("funnel", &Method::POST) => {
                 let body = body(request).await?;
@@ -178,25 +208,31 @@ impl Statistics {
         }
     }
 
-    /// The site and the `date_range` of a query string; 30 days where there is none.
-    async fn named(&self, query: Option<&str>) -> Answer<(clickhouse::Client, SiteFacts, Value)> {
-        let (mut site, mut range) = (None, json!("30d"));
+    /// What a query string names, of which only some names are `known`; 30 days where there is no `date_range`.
+    async fn named(&self, query: Option<&str>, known: Known) -> Answer<Named> {
+        let (mut site, mut range, mut filters) = (None, json!("30d"), Value::Null);
         for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             match name.as_ref() {
                 "site" | "site_id" => site = Some(value.into_owned()),
+                other if !known.names.contains(&other) => return Err(Problem::body(known.message)),
                 "date_range" => {
                     range = match value.split_once(',') {
                         Some((from, to)) => json!([from, to]),
                         None => json!(value),
                     }
                 }
-                _ => return Err(Problem::body("the query string takes site and date_range")),
+                _ => {
+                    filters = serde_json::from_str(&value).map_err(|_| {
+                        Problem::field("filter_invalid", "filters", "takes a list of filters, as JSON")
+                    })?;
+                }
             }
         }
         let id = site.ok_or_else(|| Problem::field("site_missing", "site", "takes a site's id"))?;
+        let filter = Filter::parse(Some(&filters))?;
         let client = self.client()?;
         let site = self.site(&id, &client).await?;
-        Ok((client, site, range))
+        Ok(Named { client, site, range, filter })
     }
 
     /// Answers `GET /v1/stats/sites`.

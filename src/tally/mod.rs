@@ -5,6 +5,7 @@
 //!
 //! Invariant: a group of fewer than k visitors is counted and never shown, whatever is filtered; where a metric counts fewer
 //! than k of a group's visitors, it is null.
+//! Invariant: what an answer withholds has k visitors together, or none ([`withhold`]).
 //! Invariant: no value of a question is part of a statement's text; see [`sql`].
 //! Invariant: an answer that differs by fewer than k visitors from one that the same caller had is refused ([`guard`]).
 
@@ -25,8 +26,10 @@ mod plan;
 mod problem;
 mod query;
 mod realtime;
+mod rolled;
 mod shares;
 mod sql;
+mod withhold;
 mod words;
 
 use std::path::Path;
@@ -43,6 +46,7 @@ use crate::store::{Source, State};
 use fresh::Fresh;
 use guard::Guard;
 use lone::Lone;
+use realtime::LastTold;
 use shares::Shares;
 
 /// Questions that are answered at one time; others wait.
@@ -58,6 +62,7 @@ pub struct Statistics {
     fresh: Fresh,
     guard: Guard,
     lone: Lone,
+    last_told: LastTold,
     shares: Shares,
     places: Semaphore,
 }
@@ -79,6 +84,7 @@ impl Statistics {
             fresh: Fresh::default(),
             guard: Guard::default(),
             lone: Lone::default(),
+            last_told: LastTold::default(),
             shares: Shares::open(data_dir.join("shares.json")),
             places: Semaphore::new(QUESTIONS_MAX),
         }

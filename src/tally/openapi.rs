@@ -71,19 +71,20 @@ pub fn document() -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Figures of many visitors, never of few. Metrics and dimensions are those of the Plausible Stats API v2 where \
                             the meaning is the same. A group of fewer than k visitors is withheld and counted; a metric that counts fewer \
-                            than k of a group's visitors is null.",
+                            than k of a group's visitors is null. Where what is withheld has fewer than k visitors together, the smallest \
+                            group that could be shown is withheld with it, in each slice of an answer by several dimensions.",
         },
         "security": [{ "token": [] }],
         "paths": {
             "/v1/stats/query": { "post": operation("query", "Figures by dimensions", Some("Query"), &[], &json_answers("The figures.", reference("QueryAnswer"))) },
             "/v1/stats/sites": { "get": operation("sites", "The sites", None, &[], &json_answers("The sites.", object())) },
-            "/v1/stats/realtime": { "get": operation("realtime", "The last half hour", None, &["site"], &json_answers("Visitors, page views by minute, pages.", object())) },
-            "/v1/stats/funnel": { "post": operation("funnel", "Visits that did one thing after the other", Some("Funnel"), &[], &json_answers("Visits at each step.", object())) },
+            "/v1/stats/realtime": { "get": operation("realtime", "The last half hour", None, &["site"], &json_answers("Visitors, page views by minute, pages; `as_of` is the end of the half hour, which stands still while fewer than k visitors come or go. `withheld` says why nothing is told: `few`, or `difference`.", object())) },
+            "/v1/stats/funnel": { "post": operation("funnel", "Visits that did one thing after the other", Some("Funnel"), &[], &json_answers("Visits at each step; null where fewer than k visitors came to it, or stayed behind between it and a step that is told.", object())) },
             "/v1/stats/export": {
                 "get": operation("export_link", "The same as a link: the query as JSON in `query`", None, &["query", "format"], &export),
                 "post": operation("export", "A question's groups as CSV, JSON Lines or Parquet", Some("Export"), &[], &export),
             },
-            "/v1/stats/crashes": { "get": operation("crashes", "Crashes that at least k visitors met", None, &["site", "date_range"], &json_answers("The crashes.", object())) },
+            "/v1/stats/crashes": { "get": operation("crashes", "Crashes that at least k visitors met; filters as JSON", None, &["site", "date_range", "filters"], &json_answers("The crashes.", object())) },
             "/v1/stats/shares": { "post": operation("share", "Make a link that reads one site until it ends", Some("Share"), &[], &json_answers("The link.", object())) },
             "/v1/stats/shares/{id}": { "delete": {
                 "operationId": "end_share", "summary": "End a link", "responses": json_answers("It is ended.", object()),

@@ -6,7 +6,9 @@ use std::fmt::Write;
 use super::filter::Filter;
 use super::period::Period;
 use super::problem::Answer;
+use super::query::SiteFacts;
 use super::sql::{KEY, Scope, Sql};
+use super::withhold::{Figure, withhold};
 use super::words::{Dimension, Fact, Grain, Metric, fact_of};
 
 /// By what the answer is sorted.
@@ -43,6 +45,8 @@ pub struct Question {
     pub offset: u64,
     /// Whether rows that are marked as their visitor's only one can be believed (see [`super::lone`]).
     pub lone: bool,
+    /// The last UTC day (since 1970) until which days of pages can be added up (see [`super::rolled`]).
+    pub rolled: Option<i64>,
 }
 
 /// A metric of one fact: what is added up, and what is made of it.
@@ -138,10 +142,28 @@ fn of_visit(grain: Grain, scope: &Scope) -> String {
 }
 
 impl Question {
+    /// The question of how many visits there are: what the guard has to know of one that is asked in other words.
+    pub fn of_all(site: &SiteFacts, period: Period, filter: Filter) -> Self {
+        Self {
+            site: site.id.clone(),
+            zone: site.zone_name.clone(),
+            k: site.k,
+            period,
+            metrics: vec![Metric::Visits],
+            dimensions: Vec::new(),
+            filter,
+            order: Vec::new(),
+            limit: 1,
+            offset: 0,
+            lone: false,
+            rolled: None,
+        }
+    }
+
     fn dimension_text(&self, place: usize) -> String {
         match self.dimensions[place] {
-            Dimension::Crash => format!("hex(f0.d{place})"),
-            _ => format!("toString(f0.d{place})"),
+            Dimension::Crash => format!("hex(d{place})"),
+            _ => format!("toString(d{place})"),
         }
     }
 
@@ -176,6 +198,9 @@ impl Question {
         scope: &Scope,
         sql: &mut Sql,
     ) -> String {
+        if let Some(days) = self.rolled(place, fact, parts, scope, sql) {
+            return days;
+        }
         let mut dimensions = Vec::new();
         let mut unfolded = String::new();
         let mut joined: Vec<&str> = Vec::new();
@@ -205,20 +230,22 @@ impl Question {
         let condition = self.filter.write(fact, scope, sql);
         let from = match fact {
             Fact::Visits => {
-                let pageviews = parts.iter().any(|(_, part)| part == "sum(views)");
                 let columns = "visitor, visit, events_of, lone, start, end, pages, length_ms, bounce, channel, source, medium, campaign, \
                                content, term, referrer_host, entry_path, entry_host, exit_path, exit_host, device, browser, \
                                browser_major, os, os_major, screen, country, language";
-                let visits = scope.visits(columns, &condition);
-                match pageviews {
-                    false => format!("{visits}{unfolded}"),
-                    true => format!(
-                        "(SELECT *, if(start >= {} AND end < {}, toUInt64(pages), edge_views) AS views FROM {visits} AS s \
-                         ANY LEFT JOIN {} AS e ON e.edge_visit = s.visit){unfolded}",
-                        scope.from,
-                        scope.to,
+                if parts.iter().any(|(_, part)| part == "sum(views)") {
+                    // Of visits that reach beyond the period not all page views are in it. They are few: the others need no join.
+                    let Scope { from, to, .. } = scope;
+                    let inside = format!("start >= {from} AND end < {to}");
+                    format!(
+                        "(SELECT {columns}, toUInt64(pages) AS views FROM {} UNION ALL \
+                         SELECT {columns}, edge_views AS views FROM {} AS s ANY LEFT JOIN {} AS e ON e.edge_visit = s.visit){unfolded}",
+                        scope.visits(columns, &format!("{inside} AND {condition}")),
+                        scope.visits(columns, &format!("NOT ({inside}) AND {condition}")),
                         scope.edges()
-                    ),
+                    )
+                } else {
+                    format!("{}{unfolded}", scope.visits(columns, &condition))
                 }
             }
             _ if joined.is_empty() => format!("{} AND {condition}", scope.rows(fact)),
@@ -245,10 +272,11 @@ impl Question {
             }
             _ => "uniqExact(visitor)".to_owned(),
         };
-        let _ = write!(select, ", toUInt64({people}) AS v");
-        if place == 0 {
-            let _ = write!(select, ", groupUniqArray({})(visitor) AS few", self.k.max(1));
-        }
+        let _ = write!(
+            select,
+            ", toUInt64({people}) AS v{place}, count() AS n{place}, groupUniqArray({})(visitor) AS few{place}",
+            self.k.max(1)
+        );
         for (name, part) in parts {
             let _ = write!(select, ", {part} AS {name}");
         }
@@ -294,51 +322,71 @@ impl Question {
         let scope = Scope::new(&self.site, &self.zone, self.period, sql);
         let k = sql.number(i64::try_from(self.k).unwrap_or(i64::MAX));
         let mut parts: Vec<Vec<(String, String)>> = vec![Vec::new(); facts.len()];
-        let (mut collected, mut metrics) = (Vec::new(), Vec::new());
-        for (index, (&metric, &place)) in self.metrics.iter().zip(&places).enumerate() {
-            let measure = measure(metric, facts[place], &k);
-            let mut shown = measure.shown.clone();
-            for (number, part) in measure.parts.iter().enumerate() {
-                let name = format!("c{index}_{number}");
-                if part.is_empty() {
-                    collected.push(format!("f{place}.v AS {name}"));
-                } else {
-                    parts[place].push((name.clone(), part.clone()));
-                    collected.push(format!("f{place}.{name} AS {name}"));
-                }
-                let merged = match measure.additive && place == 0 {
-                    true => format!("sum({name})"),
-                    false => format!("any({name})"),
-                };
-                shown = shown.replace(&format!("{{{number}}}"), &merged);
-            }
-            let withheld = match (metric, measure.additive && place == 0) {
-                (Metric::Visitors, _) if place == 0 => "toFloat64(together)".to_owned(),
-                (_, true) => shown.clone(),
-                (_, false) => "NULL".to_owned(),
-            };
-            let mut group = shown;
-            if place > 0 {
-                // A group may have enough visitors, and fewer than k of them crashed.
-                let none = if measure.counts { "0" } else { "NULL" };
-                group = format!("multiIf(any(v{place}) >= {k}, {group}, any(v{place}) = 0, {none}, NULL)");
-            }
-            metrics.push(format!("if(withheld, if(together >= {k}, {withheld}, NULL), {group}) AS m{index}"));
-        }
-        for place in 1..facts.len() {
-            collected.push(format!("f{place}.v AS v{place}"));
+        let measures: Vec<Measure> = self
+            .metrics
+            .iter()
+            .zip(&places)
+            .map(|(&metric, &place)| measure(metric, facts[place], &k))
+            .collect();
+        for (index, (measure, &place)) in measures.iter().zip(&places).enumerate() {
+            let named = measure.parts.iter().enumerate().filter(|(_, part)| !part.is_empty());
+            parts[place].extend(named.map(|(number, part)| (format!("c{index}_{number}"), part.clone())));
         }
         let names: Vec<String> = (0..self.dimensions.len()).map(|index| format!("g{index}")).collect();
-        for (index, name) in names.iter().enumerate() {
-            collected.push(format!("if(withheld, '', {}) AS {name}", self.dimension_text(index)));
-        }
+        let by: Vec<String> = (0..names.len().max(1)).map(|index| format!("d{index}")).collect();
         let mut from = format!("{} AS f0", self.grouped(0, facts[0], &parts[0], &scope, sql));
         for (place, &fact) in facts.iter().enumerate().skip(1) {
-            let on: Vec<String> = (0..self.dimensions.len().max(1))
-                .map(|index| format!("f0.d{index} = f{place}.d{index}"))
-                .collect();
+            // From both sides: what belongs to no group that is shown is part of what is withheld.
             let rows = self.grouped(place, fact, &parts[place], &scope, sql);
-            let _ = write!(from, " LEFT JOIN {rows} AS f{place} ON {}", on.join(" AND "));
+            let _ = write!(from, " FULL JOIN {rows} AS f{place} USING ({})", by.join(", "));
+        }
+        let mut columns: Vec<String> = names
+            .iter()
+            .enumerate()
+            .map(|(index, name)| format!("{} AS {name}", self.dimension_text(index)))
+            .collect();
+        let figures: Vec<Figure> = (0..facts.len())
+            .map(|place| Figure {
+                hidden: format!("own{place}"),
+                visitors: format!("v{place}"),
+                size: format!("n{place}"),
+                few: format!("few{place}"),
+            })
+            .collect();
+        columns.push(format!("v0 < {k} OR {k} = 0 AS own0"));
+        // A group may have enough visitors, and fewer than k of them crashed.
+        columns.extend(
+            (1..facts.len()).map(|place| format!("own0 OR v{place} BETWEEN 1 AND {k} - 1 AS own{place}")),
+        );
+        let groups = format!("SELECT *, {} FROM {from}", columns.join(", "));
+        let (groups, hidden) = withhold(groups, &names, &figures, &k);
+
+        let mut metrics = Vec::new();
+        for (index, ((&metric, &place), measure)) in
+            self.metrics.iter().zip(&places).zip(&measures).enumerate()
+        {
+            let additive = measure.additive && place == 0;
+            let mut group = measure.shown.clone();
+            for (number, part) in measure.parts.iter().enumerate() {
+                let name = if part.is_empty() { format!("v{place}") } else { format!("c{index}_{number}") };
+                let merged = if additive { format!("sum({name})") } else { format!("any({name})") };
+                group = group.replace(&format!("{{{number}}}"), &merged);
+            }
+            let withheld = match (metric, additive) {
+                // Of a group that is withheld for the others' sake not all visitors are known.
+                (Metric::Visitors, _) if place == 0 => {
+                    "if(countIf(NOT own0) = 0, toFloat64(together), NULL)".to_owned()
+                }
+                (_, true) => group.clone(),
+                (_, false) => "NULL".to_owned(),
+            };
+            if place > 0 {
+                let none = if measure.counts { "0" } else { "NULL" };
+                group = format!("multiIf(any({}), NULL, any(v{place}) = 0, {none}, {group})", hidden[place]);
+            }
+            metrics.push(format!(
+                "if(withheld, if(together >= {k} AND {k} > 0, {withheld}, NULL), {group}) AS m{index}"
+            ));
         }
         let mut order: Vec<String> = self
             .order
@@ -354,13 +402,19 @@ impl Question {
         order.extend(names.iter().cloned());
         order.push("withheld".to_owned());
         let asked: Vec<String> = (0..self.metrics.len()).map(|index| format!("m{index}")).collect();
+        let places = 0..names.len();
+        let blank: Vec<String> =
+            places.clone().map(|index| format!("if(withheld, '', g{index}) AS b{index}")).collect();
+        let shown: Vec<String> = places.clone().map(|index| format!("b{index} AS g{index}")).collect();
+        let by: Vec<String> = places.map(|index| format!("b{index}")).collect();
         let grouped = format!(
-            "SELECT withheld, length(arrayDistinct(arrayFlatten(groupArrayIf(few, withheld)))) AS together, count() AS groups{}, {} \
-             FROM (SELECT f0.v < {k} OR {k} = 0 AS withheld, f0.few AS few, {} FROM {from}) GROUP BY withheld{}",
-            list(&names),
+            "SELECT withheld, uniqExactArrayIf(few0, own0) AS together, countIf(v0 > 0) AS groups{}, {} \
+             FROM (SELECT *, {} AS withheld{} FROM ({groups})) GROUP BY withheld{}",
+            list(&shown),
             metrics.join(", "),
-            collected.join(", "),
-            list(&names)
+            hidden[0],
+            list(&blank),
+            list(&by)
         );
         let (limit, offset) = (sql.number(self.limit as i64), sql.number(self.offset as i64));
         let order = order.join(", ");

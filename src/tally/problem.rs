@@ -21,6 +21,8 @@ pub struct Problem {
 /// What a part of this room gives.
 pub type Answer<T> = Result<T, Problem>;
 
+const DIFFERENCING: &str = "difference_too_small";
+
 impl Problem {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into(), field: None }
@@ -77,7 +79,12 @@ impl Problem {
             "this question and one asked a short while ago differ by fewer than {k} visitors, so that their difference would \
              tell what these few did; ask for a wider group or period, or take the condition away"
         );
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "difference_too_small", message)
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, DIFFERENCING, message)
+    }
+
+    /// Whether it is that.
+    pub fn is_differencing(&self) -> bool {
+        self.code == DIFFERENCING
     }
 
     /// The question is over a limit of the database role: 422.

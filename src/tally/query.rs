@@ -149,6 +149,7 @@ impl Asked {
             limit,
             offset,
             lone: false,
+            rolled: None,
         };
         question.facts()?;
         let filters = body.get("filters").cloned().unwrap_or_else(|| json!([]));

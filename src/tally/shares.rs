@@ -256,6 +256,7 @@ mod tests {
             limit: 1,
             offset: 0,
             lone: false,
+            rolled: None,
         };
         let noised = |row: usize| {
             let mut metrics = [json!(1_000_000), json!(50.5)];

@@ -59,7 +59,8 @@ impl Sql {
 /// A site and a period, as placeholders of one statement.
 #[derive(Debug, Clone)]
 pub struct Scope {
-    site: String,
+    /// The site's id.
+    pub site: String,
     /// Moments.
     pub from: String,
     /// Moments.

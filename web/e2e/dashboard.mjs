@@ -21,6 +21,10 @@ if (!shots) {
 }
 const fake = given === undefined;
 const token = given ?? 'a-token-of-the-test';
+/** A page is there at once, or it is not opened a second time. */
+const FIRST_MS_MAX = 1000;
+const FIRST_LOAD_BYTES_MAX = 100_000;
+const LOADS = 7;
 const METRICS = ['visitors', 'visits', 'pageviews', 'views_per_visit', 'bounce_rate', 'visit_duration'];
 
 await mkdir(shots, { recursive: true });
@@ -51,16 +55,30 @@ const policy = async () => {
   assert.equal(headers['referrer-policy'], 'no-referrer');
   assert.equal(headers['access-control-allow-origin'], undefined, 'no other page reads it');
   await settled(page);
-  const [paint, figures] = await page.evaluate(() =>
-    ['first-contentful-paint', 'figures'].map((name) => performance.getEntriesByName(name)[0]?.startTime));
   const bytes = await page.evaluate(() =>
     performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))
       .filter(({ name }) => name.includes('/dashboard')).reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0));
-  assert.ok(bytes > 0 && bytes < 100_000, `first load: ${bytes} bytes`);
+  assert.ok(bytes > 0 && bytes < FIRST_LOAD_BYTES_MAX, `first load: ${bytes} bytes`);
   assert.equal(await page.evaluate(() => document.querySelectorAll('#app img, #app script, #app iframe').length), 0, 'text is never markup');
   assert.ok((await page.title()).includes(site));
   await close();
-  return { first_paint_ms: Math.round(paint), first_figures_ms: Math.round(figures), first_load_bytes: bytes };
+  return { first_load_bytes: bytes };
+};
+
+/** Whoever opens the page sees it at once, and figures within a second: the median of several loads, each with an empty cache. */
+const speed = async () => {
+  const loads = [];
+  for (let load = 0; load < LOADS; load++) {
+    const { page, close } = await open();
+    await page.waitForSelector('.tile-value');
+    loads.push(await page.evaluate(() => ['first-contentful-paint', 'figures'].map((name) => performance.getEntriesByName(name)[0]?.startTime)));
+    await settled(page);
+    await close();
+  }
+  const median = (at) => Math.round(loads.map((load) => load[at]).sort((one, other) => one - other)[Math.floor(LOADS / 2)]);
+  const told = { first_paint_ms: median(0), first_figures_ms: median(1) };
+  for (const [name, ms] of Object.entries(told)) assert.ok(ms < FIRST_MS_MAX, `${name} is ${ms}; all loads: ${JSON.stringify(loads)}`);
+  return told;
 };
 
 /** Without a token nothing is shown; a wrong one is told; the right one is kept for this tab alone. */
@@ -311,7 +329,7 @@ const keyboard = async () => {
   const range = new URLSearchParams(new URL(page.url()).hash.slice(1)).get('period').split(',');
   const { steps } = await api('funnel', { site, date_range: range, steps: [{ page: '/' }, { page: '/blog*' }], window_s: 1800, filters: [] });
   const visits = await page.$$eval('#funnel tbody tr', (rows) => rows.map((row) => row.children[1].textContent));
-  assert.deepEqual(visits, steps.map((step) => (step.visits === null ? '< 10 visitors' : shown(step.visits))));
+  assert.deepEqual(visits, steps.map((step) => (step.visits === null ? 'withheld' : shown(step.visits))));
   await close();
 };
 
@@ -420,7 +438,7 @@ const refusals = async () => {
 let step = 'start';
 try {
   const result = {};
-  for (const check of [policy, tokens, figures, filters, ranges, keyboard, details, colours, ...(fake ? [refusals] : [])]) {
+  for (const check of [policy, speed, tokens, figures, filters, ranges, keyboard, details, colours, ...(fake ? [refusals] : [])]) {
     // With no token configured nothing asks for one.
     if (check === tokens && !token) continue;
     step = check.name;

@@ -123,13 +123,14 @@ const PROFILES_XML: &str = "    <profiles>
 ";
 
 /// What the statistics API reads: of the rows the columns that it counts by, none of text that a visitor may have written.
-const STATISTICS_GRANTS: [&str; 8] = [
+const STATISTICS_GRANTS: [&str; 9] = [
     "(site, day, type, ts, visitor, visit, no_share, bot, host, path, name, point, device, browser, browser_major, os, os_major, screen, \
      country, language, ttfb_ms, fcp_ms, lcp_ms, inp_ms, cls, dom_ms, load_ms, crash_fingerprint) ON consentry.events",
     " ON consentry.visits_settled",
     " ON consentry.visits_late",
     " ON consentry.visits_now",
     " ON consentry.page_visitors",
+    " ON consentry.page_days",
     " ON consentry.ledger",
     " ON consentry.crashes",
     " ON consentry.pages",

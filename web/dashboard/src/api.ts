@@ -60,6 +60,10 @@ export interface Realtime {
   visitors: number | null;
   minutes: (number | null)[];
   pages: { page: string; visitors: number }[];
+  /** The end of the half hour that is told of, which stands still while fewer than k visitors come and go. */
+  as_of?: string;
+  /** Why nothing is told: of fewer than k, or by fewer than k from what was told before. */
+  withheld?: 'few' | 'difference';
   k_anonymity: number;
   completeness?: Completeness;
 }
@@ -186,8 +190,12 @@ export const query = (body: Query, signal?: AbortSignal) => ask<Answer>('query',
 export const sites = async (): Promise<Site[]> => (await ask<{ sites: Site[] }>('sites')).sites;
 export const realtime = (site: string, signal?: AbortSignal) =>
   ask<Realtime>(`realtime?${parameters({ site })}`, undefined, signal);
-export const crashes = (site: string, range: DateRange, signal?: AbortSignal) =>
-  ask<{ crashes: Crash[]; meta: Meta }>(`crashes?${parameters({ site, date_range: range })}`, undefined, signal);
+export const crashes = (site: string, range: DateRange, filters: Filter[], signal?: AbortSignal) =>
+  ask<{ crashes: Crash[]; meta: Meta }>(
+    `crashes?${parameters({ site, date_range: range, ...(filters.length ? { filters: JSON.stringify(filters) } : {}) })}`,
+    undefined,
+    signal,
+  );
 export const funnel = (body: unknown, signal?: AbortSignal) =>
   ask<{ steps: FunnelStep[]; meta: Meta; completeness?: Completeness }>('funnel', body, signal);
 export const share = (body: unknown) => ask<{ token: string; expires_at: string; path: string }>('shares', body);

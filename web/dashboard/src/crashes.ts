@@ -38,17 +38,19 @@ export const crashList = (page: Page): Panel => {
   const { element, run } = card('Crashes', 'crashes');
   return {
     element,
-    key: () => JSON.stringify([page.state.site, page.state.period]),
+    key: () => JSON.stringify([page.state.site, page.state.period, page.state.filters]),
     load: (signal) =>
       run(signal, async () => {
-        const answer = await crashes(page.state.site, page.state.period, signal);
+        const answer = await crashes(page.state.site, page.state.period, page.filters(), signal);
         const { k_anonymity } = answer.meta;
-        if (!answer.crashes.length) return h('p', { class: 'empty' }, `No crash of at least ${k_anonymity} visitors in this period.`);
+        const groups = answer.meta.withheld?.groups ?? 0;
+        const withheld = groups > 0 && h('p', { class: 'soft' }, `${count(groups)} more ${groups === 1 ? 'is' : 'are'} withheld, so that nobody of fewer than ${k_anonymity} visitors is told of.`);
+        if (!answer.crashes.length) return [h('p', { class: 'empty' }, `No crash of at least ${k_anonymity} visitors in this period.`), withheld];
         const more = answer.crashes.length - SHOWN;
         return [
-          h('p', { class: 'soft' }, 'Of the whole period, whatever the filters.'),
           h('ul', { class: 'crash-list' }, answer.crashes.slice(0, SHOWN).map(item)),
           more > 0 && h('p', { class: 'soft' }, `${count(more)} more, fewer times each.`),
+          withheld,
         ];
       }),
   };

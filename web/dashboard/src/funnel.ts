@@ -104,7 +104,7 @@ export const funnelPanel = (page: Page): Panel => {
             'tr',
             {},
             h('th', { scope: 'row' }, bar, h('span', {}, `${at + 1}. ${step.label}`)),
-            h('td', {}, step.visits === null ? `< ${answer.meta.k_anonymity} visitors` : count(step.visits)),
+            h('td', {}, step.visits === null ? 'withheld' : count(step.visits)),
             h('td', {}, part(step.share_of_first)),
             h('td', {}, at ? part(step.share_of_former) : ''),
           );
@@ -113,7 +113,7 @@ export const funnelPanel = (page: Page): Panel => {
         return scroller(
           'Steps',
           'scroll-x',
-          h('table', { class: 'groups' }, h('caption', {}, `Visits that went on within ${WINDOW_S / 60} minutes`), h('thead', {}, h('tr', {}, heads)), h('tbody', {}, rows)),
+          h('table', { class: 'groups' }, h('caption', {}, `Visits that went on within ${WINDOW_S / 60} minutes.${answer.steps.some((step) => step.visits === null) ? ` Withheld: fewer than ${answer.meta.k_anonymity} visitors came to the step, or stayed behind before it.` : ''}`), h('thead', {}, h('tr', {}, heads)), h('tbody', {}, rows)),
         );
       });
     },

@@ -6,6 +6,8 @@ import type { Page, Panel } from './page.ts';
 import { card } from './panel.ts';
 
 const EVERY_MS = 30_000;
+/** An answer that is older stands in for one that would tell of a few. */
+const STANDS_MS = 90_000;
 
 export const now = (page: Page): Panel => {
   const { element, run } = card('Now', 'realtime');
@@ -25,14 +27,17 @@ export const now = (page: Page): Panel => {
         bar.style.blockSize = `${Math.max(2, (100 * (views ?? 0)) / most)}%`;
         return bar;
       });
+      const end = answer.as_of ? Date.parse(answer.as_of) : Date.now();
+      const stands = Date.now() - end > STANDS_MS && new Date(end).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit', timeZone: page.site.time_zone });
       const views = answer.minutes.reduce<number>((sum, minute) => sum + (minute ?? 0), 0);
       return [
         h(
           'p',
           { class: 'now' },
-          h('strong', {}, answer.visitors === null ? `fewer than ${k}` : count(answer.visitors)),
+          h('strong', {}, answer.visitors !== null ? count(answer.visitors) : answer.withheld === 'difference' ? 'withheld' : `fewer than ${k}`),
           ' visitors in the last 30 minutes',
         ),
+        stands && h('p', { class: 'soft' }, `As of ${stands}: since then fewer than ${k} came or went.`),
         h('div', { class: 'minutes', role: 'img', 'aria-label': `Page views by minute, at most ${count(most)}; ${count(views)} in all` }, bars),
         answer.pages.length > 0 &&
           h(

@@ -117,7 +117,7 @@ const withheld = ({ meta }: Answer, metrics: string[], comparing: boolean): Chil
   return h(
     'tr',
     { class: 'withheld' },
-    h('th', { scope: 'row' }, `${count(groups)} more with fewer than ${meta.k_anonymity} visitors each`),
+    h('th', { scope: 'row' }, `${count(groups)} more, withheld for the sake of those with fewer than ${meta.k_anonymity} visitors`),
     metrics.map((metric, at) => h('td', { class: at > 1 ? 'extra' : undefined }, told && told[at] !== null && told[at] !== undefined ? kindOf(metric).write(told[at]) : 'withheld')),
     comparing && h('td', {}),
   );
