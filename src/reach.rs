@@ -146,3 +146,37 @@ impl ServerCertVerifier for Pinned {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_addresses_are_reached_at_this_machine_and_others_where_they_are() {
+        let at = |text: &str| reachable(text.parse().unwrap()).to_string();
+        assert_eq!(at("0.0.0.0:80"), "127.0.0.1:80");
+        assert_eq!(at("[::]:80"), "[::1]:80");
+        assert_eq!(at("192.0.2.1:80"), "192.0.2.1:80");
+    }
+
+    #[test]
+    fn tls_is_spoken_where_the_address_speaks_it_and_a_certificate_has_to_be_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificate_file = dir.path().join("tls.pem");
+        std::fs::write(&certificate_file, made.cert.pem()).unwrap();
+        let tls = |admin| TlsFile {
+            certificate_file: certificate_file.clone(),
+            key_file: dir.path().join("tls.key"),
+            admin,
+        };
+        let address: SocketAddr = "0.0.0.0:8081".parse().unwrap();
+        let url = |reach: Result<Reach, String>| reach.unwrap().url("/livez");
+        assert_eq!(url(Reach::admin(address, None)), "http://127.0.0.1:8081/livez");
+        assert_eq!(url(Reach::admin(address, Some(&tls(false)))), "http://127.0.0.1:8081/livez");
+        assert_eq!(url(Reach::admin(address, Some(&tls(true)))), "https://127.0.0.1:8081/livez");
+        assert_eq!(url(Reach::public(address, Some(&tls(false)))), "https://127.0.0.1:8081/livez");
+        std::fs::remove_file(&certificate_file).unwrap();
+        assert!(Reach::public(address, Some(&tls(false))).unwrap_err().contains("cannot be read"));
+    }
+}

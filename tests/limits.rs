@@ -220,7 +220,7 @@ fn slow_and_idle_connections_end_in_time_and_good_ones_are_answered_beside_them(
     );
     // A second is for a program that is not optimised, on a machine that has time for it. What the machine's other work
     // costs good traffic shows before the attack, and comes on top.
-    assert!(times.p99() < Duration::from_secs(1) + 5 * alone.p99(), "{:?}", times.p99());
+    assert!(times.p99() < Duration::from_secs(1) + 10 * alone.p99(), "{:?}", times.p99());
     assert!(collector.memory_bytes(true) < 150 * 1024 * 1024);
 }
 

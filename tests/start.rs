@@ -117,9 +117,11 @@ fn whoever_stops_reading_what_it_prints_does_not_end_it() {
         .unwrap();
     let mut line = Vec::new();
     // No further than the first line, byte by byte: the end that is closed has nothing waiting in it.
-    let mut stdout = child.stdout.take().unwrap().bytes();
+    let mut stdout = child.stdout.take().unwrap();
     while line.last() != Some(&b'\n') {
-        line.push(stdout.next().expect("the collector ended").unwrap());
+        let mut byte = [0];
+        stdout.read_exact(&mut byte).expect("the collector ended");
+        line.push(byte[0]);
     }
     drop((stdout, child.stderr.take()));
     let line = String::from_utf8(line).unwrap();

@@ -37,7 +37,12 @@ impl Authority {
 
     /// A certificate and its key in PEM.
     fn issue(&self) -> (String, String) {
-        let params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
+        self.issue_until(4000, 1, 1)
+    }
+
+    fn issue_until(&self, year: i32, month: u8, day: u8) -> (String, String) {
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, month, day);
         let key = rcgen::KeyPair::generate().unwrap();
         (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
@@ -283,6 +288,72 @@ fn a_bad_pair_ends_the_start_with_one_clear_line() {
     let (code, said, _) = check(&pair.path("c.toml"));
     assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
     assert!(said.contains("tls.key_file") && said.contains("No such file"), "{said}");
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_noticed_until_it_is_renewed() {
+    let authority = Authority::new();
+    // The beginning of the fourth day from now.
+    let now_s = consentry::clock::Clock::system().now_ms() / 1000;
+    let end =
+        jiff::Timestamp::from_second(now_s + 4 * 86_400).unwrap().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let soon = || {
+        let (month, day) = (u8::try_from(end.month()).unwrap(), u8::try_from(end.day()).unwrap());
+        authority.issue_until(end.year().into(), month, day)
+    };
+    let pair = Pair::new(soon(), "");
+    let said = || {
+        let mut check = std::process::Command::new(binary());
+        let output = check.args(["check-config", "--config"]).arg(pair.path("c.toml")).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(said().contains(&format!("valid until {end}, which is in 3 days: renew it now")), "{}", said());
+    let collector = pair.start();
+    let until = || -> i64 {
+        let metrics = collector.get_admin("/metrics").text();
+        let name = "consentry_tls_certificate_expiry_timestamp_seconds ";
+        metrics.lines().find_map(|line| line.strip_prefix(name)?.parse().ok()).unwrap()
+    };
+    assert!((3 * 86_400..=4 * 86_400).contains(&(until() - now_s)));
+    eventually("the log warns", || {
+        collector.log().contains("WARN the certificate is valid until").then_some(())
+    });
+    pair.put(authority.issue());
+    eventually("the new one is known", || (until() > now_s + 365 * 86_400).then_some(()));
+    assert!(said().contains("valid until 4000-01-01."), "{}", said());
+    pair.put(authority.issue_until(2020, 1, 1));
+    eventually("the log says that it is over", || {
+        collector.log().contains("ERROR the certificate is not valid since 2020-01-01").then_some(())
+    });
+}
+
+#[test]
+fn a_command_speaks_to_the_collector_that_has_the_configured_certificate_and_to_no_other() {
+    let authority = Authority::new();
+    let pair = Pair::new(authority.issue(), "");
+    let config = std::fs::read_to_string(pair.path("c.toml")).unwrap() + "admin = true\n";
+    std::fs::write(pair.path("c.toml"), &config).unwrap();
+    let collector = pair.start();
+    // Another certificate of the same authority, for the same name.
+    let other = Pair::new(authority.issue(), "");
+    std::fs::write(
+        other.path("c.toml"),
+        config.replace(pair.dir.path().to_str().unwrap(), other.dir.path().to_str().unwrap()),
+    )
+    .unwrap();
+    let health = |config: PathBuf| {
+        let mut health = std::process::Command::new(binary());
+        health.args(["health", "--admin-listen", &collector.admin.to_string(), "--config"]).arg(config);
+        let output = health.output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(health(pair.path("c.toml")), (Some(0), String::new()));
+    let (code, said) = health(other.path("c.toml"));
+    assert!(code == Some(1) && said.contains("no collector answers"), "{said}");
+    // In clear: the admin address takes nothing that is not TLS.
+    std::fs::write(other.path("c.toml"), "").unwrap();
+    assert_eq!(health(other.path("c.toml")).0, Some(1));
 }
 
 /// ClickHouse speaks TLS by itself; here a proxy does it in its place, for the engine of another collector.

@@ -205,8 +205,7 @@ async fn attack_all(
         tasks.spawn_local(slow(shared.clone(), number, attack.networks.max(1)));
     }
     tasks.join_all().await;
-    let attacked = shared.attacked.borrow().clone();
-    attacked
+    shared.attacked.take()
 }
 
 /// One network's flood, at its rate, until it is over.
@@ -287,10 +286,11 @@ async fn slow(shared: Rc<Shared>, number: usize, networks: u8) {
             };
         }
         shared.slow_open.set(shared.slow_open.get() - 1);
-        let mut attacked = shared.attacked.borrow_mut();
-        attacked.slow_closed += u64::from(!open);
-        attacked.slow_life_s_max = attacked.slow_life_s_max.max(born.elapsed().as_secs_f64());
-        drop(attacked);
+        {
+            let mut attacked = shared.attacked.borrow_mut();
+            attacked.slow_closed += u64::from(!open);
+            attacked.slow_life_s_max = attacked.slow_life_s_max.max(born.elapsed().as_secs_f64());
+        }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -240,6 +240,9 @@ mod tests {
             cpu_us_per_event: Some(3.0),
             memory_bytes_peak: 20_000_000,
             stored: None,
+            cores: None,
+            own_p99_ms: None,
+            attacked: None,
             findings: crate::verdict::judge(&Totals::default(), None),
         };
         let page = std::fs::read_to_string(report(&record, dir.path()).unwrap()).unwrap();

@@ -131,8 +131,8 @@ mod tests {
     fn both_forms_of_time_are_read_and_the_first_to_end_counts() {
         let day = |text: &str| text.parse::<Timestamp>().unwrap().as_second();
         let (near, far) = (certificate((2030, 2, 3)), certificate((2061, 5, 6)));
-        assert_eq!(until(&[near.clone()]).unwrap().at_s(), day("2030-02-03T00:00:00Z"));
-        assert_eq!(until(&[far.clone()]).unwrap().at_s(), day("2061-05-06T00:00:00Z"));
+        assert_eq!(until(std::slice::from_ref(&near)).unwrap().at_s(), day("2030-02-03T00:00:00Z"));
+        assert_eq!(until(std::slice::from_ref(&far)).unwrap().at_s(), day("2061-05-06T00:00:00Z"));
         assert_eq!(until(&[far, near]).unwrap().at_s(), day("2030-02-03T00:00:00Z"));
         assert_eq!(until(&[]), None);
     }
