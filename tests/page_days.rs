@@ -73,10 +73,8 @@ async fn days_of_pages_are_those_of_the_rows() {
     // Rows go, names with them.
     let gone = "site = 'shop' AND path LIKE '/p/1%' AND day = today() - 9";
     admin.query_raw(&format!("DELETE FROM consentry.events WHERE {gone}")).execute().await.unwrap();
-    let hours = format!(
-        "SELECT DISTINCT toUInt32(toStartOfHour(ts)) FROM consentry.events WHERE site = 'shop' AND day = today() - 9"
-    );
-    let hours = admin.query_raw(&hours).fetch_all::<u32>().await.unwrap();
+    let hours = "SELECT DISTINCT toUInt32(toStartOfHour(ts)) FROM consentry.events WHERE site = 'shop' AND day = today() - 9";
+    let hours = admin.query_raw(hours).fetch_all::<u32>().await.unwrap();
     consentry::store::subject::rebuild_hours(&admin, "shop", &hours).await.unwrap();
     compare(&collector, &admin).await;
 }

@@ -66,7 +66,8 @@ mod tests {
         let names = |count: usize| (0..count).map(|n| format!("g{n}")).collect::<Vec<_>>();
         let figure = Figure { hidden: "h".into(), visitors: "v".into(), size: "n".into(), few: "f".into() };
         for (count, slices) in [(0, 0), (1, 1), (2, 3), (3, 7), (4, 15)] {
-            let (rows, flags) = withhold("SELECT 1".into(), &names(count), &[figure.clone()], "10");
+            let (rows, flags) =
+                withhold("SELECT 1".into(), &names(count), std::slice::from_ref(&figure), "10");
             assert_eq!(rows.matches("uniqExactArrayIf").count(), slices);
             assert_eq!(flags.len(), 1);
         }

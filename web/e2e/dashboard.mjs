@@ -25,6 +25,7 @@ const token = given ?? 'a-token-of-the-test';
 const FIRST_MS_MAX = 1000;
 const FIRST_LOAD_BYTES_MAX = 100_000;
 const LOADS = 7;
+const SPIN_MS = 50;
 const METRICS = ['visitors', 'visits', 'pageviews', 'views_per_visit', 'bounce_rate', 'visit_duration'];
 
 await mkdir(shots, { recursive: true });
@@ -65,19 +66,39 @@ const policy = async () => {
   return { first_load_bytes: bytes };
 };
 
-/** Whoever opens the page sees it at once, and figures within a second: the median of several loads, each with an empty cache. */
+/**
+ * How many times as long as on a machine of our own something takes here and now: by the clock, beside what it cost. 1 where nothing
+ * else runs.
+ */
+const crowding = () => {
+  const [begun, before] = [performance.now(), process.cpuUsage()];
+  for (;;) {
+    const { user, system } = process.cpuUsage(before);
+    if (user + system >= SPIN_MS * 1000) return Math.max(1, (performance.now() - begun) / SPIN_MS);
+  }
+};
+
+/**
+ * Whoever opens the page sees it at once, and figures within a second: the median of several loads, each with an empty cache, on a
+ * machine that does nothing else. Where it does, the bound is as much wider as the machine was slower, and both are told.
+ */
 const speed = async () => {
   const loads = [];
   for (let load = 0; load < LOADS; load++) {
+    const crowd = crowding();
     const { page, close } = await open();
     await page.waitForSelector('.tile-value');
-    loads.push(await page.evaluate(() => ['first-contentful-paint', 'figures'].map((name) => performance.getEntriesByName(name)[0]?.startTime)));
+    const moments = await page.evaluate(() => ['first-contentful-paint', 'figures'].map((name) => performance.getEntriesByName(name)[0]?.startTime));
     await settled(page);
     await close();
+    loads.push([...moments, (crowd + crowding()) / 2]);
   }
-  const median = (at) => Math.round(loads.map((load) => load[at]).sort((one, other) => one - other)[Math.floor(LOADS / 2)]);
-  const told = { first_paint_ms: median(0), first_figures_ms: median(1) };
-  for (const [name, ms] of Object.entries(told)) assert.ok(ms < FIRST_MS_MAX, `${name} is ${ms}; all loads: ${JSON.stringify(loads)}`);
+  const median = (at) => loads.map((load) => load[at]).sort((one, other) => one - other)[Math.floor(LOADS / 2)];
+  const crowded = Math.round(median(2) * 100) / 100;
+  const told = { first_paint_ms: Math.round(median(0)), first_figures_ms: Math.round(median(1)), first_ms_max: Math.round(FIRST_MS_MAX * crowded), crowded };
+  for (const name of ['first_paint_ms', 'first_figures_ms']) {
+    assert.ok(told[name] < told.first_ms_max, `${name} is ${told[name]} of ${told.first_ms_max}; all loads: ${JSON.stringify(loads)}`);
+  }
   return told;
 };
 
