@@ -10,13 +10,14 @@ use std::path::Path;
 use browser_support::drive;
 use common::{Collector, request};
 
-/// A second until there is something to see, and figures: of several loads the one in the middle, on a server that was asked
-/// before. On a machine that does much else at the time the second is as much longer as everything is.
+/// A second until there is something to see, two until there are figures (this collector is built for tests, not for speed): of
+/// several loads the one in the middle, on a server that was asked before. On a machine that does much else at the time a second
+/// is as much longer as everything is.
 fn soon(shown: &serde_json::Value) {
     let crowded = shown["crowded"].as_f64().unwrap();
-    for moment in ["first_paint_ms", "first_figures_ms"] {
+    for (moment, most_ms) in [("first_paint_ms", 1000.0), ("first_figures_ms", 2000.0)] {
         let ms = shown[moment].as_f64().unwrap();
-        assert!(ms > 0.0 && ms < 1000.0 * crowded + 1.0, "{moment}: {ms}, {crowded} times as slow as alone");
+        assert!(ms > 0.0 && ms < most_ms * crowded + 1.0, "{moment}: {ms}, {crowded} times as slow as alone");
     }
 }
 
