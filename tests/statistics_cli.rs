@@ -28,16 +28,19 @@ fn pages_of_a_site_are_a_table_with_bars() {
     let collector = Collector::start_configured("[[site]]\nid = \"shop\"\nk_anonymity = 10\n");
     collector.sql(
         "INSERT INTO consentry.events (site, type, ts, visitor, visit, host, path, device, channel, engaged_ms, retention_days) \
-         SELECT 'shop', 'pageview', now64(3) - 30, number + 1, number + 1, 'h', if(number < 5, '/few', if(number < 25, '/some', '/')), \
-         'desktop', 'Direct', 0, 30 FROM numbers(65)",
+         SELECT 'shop', 'pageview', now64(3) - 30, number + 1, number + 1, 'h', multiIf(number < 5, '/few', number < 11, '/rare', number < 31, '/some', '/'), \
+         'desktop', 'Direct', 0, 30 FROM numbers(71)",
     );
     let table = told(&collector, &["pages", "--site", "shop", "--last", "7d"]);
     let lines: Vec<&str> = table.lines().collect();
     assert!(lines[0].starts_with("event:page"), "{table}");
     assert!(lines[1].starts_with("/ ") && lines[1].ends_with(&"█".repeat(20)), "{table}");
     assert!(lines[2].starts_with("/some") && lines[2].ends_with(&"█".repeat(10)), "{table}");
-    assert!(table.contains("1 groups of fewer than 10 visitors are withheld."), "{table}");
-    assert!(!table.contains("/few"));
+    assert!(
+        table.contains("2 groups are withheld, so that none of fewer than 10 visitors can be made out."),
+        "{table}"
+    );
+    assert!(!table.contains("/few") && !table.contains("/rare"));
 
     let json: serde_json::Value =
         serde_json::from_str(&told(&collector, &["pages", "--last", "7d", "--json"])).unwrap();

@@ -82,7 +82,10 @@ pub(super) fn table(answer: &Value, dimensions: &[&str], metrics: &[&str]) -> St
     let withheld = answer["meta"]["withheld"]["groups"].as_u64().unwrap_or(0);
     if withheld > 0 {
         let k = &answer["meta"]["k_anonymity"];
-        let _ = writeln!(out, "{withheld} groups of fewer than {k} visitors are withheld.");
+        let _ = writeln!(
+            out,
+            "{withheld} groups are withheld, so that none of fewer than {k} visitors can be made out."
+        );
     }
     out + &completeness(answer)
 }
@@ -156,7 +159,10 @@ mod tests {
         assert!(lines[1].ends_with(&"█".repeat(20)) && lines[2].ends_with("-  █████"), "{text}");
         assert!(!text.contains('\u{1b}'));
         assert_eq!(lines[3], "2 of 7 rows; --limit shows more.");
-        assert_eq!(lines[4], "3 groups of fewer than 10 visitors are withheld.");
+        assert_eq!(
+            lines[4],
+            "3 groups are withheld, so that none of fewer than 10 visitors can be made out."
+        );
         assert!(lines[5].contains("consent for 70.0 %"));
     }
 }
