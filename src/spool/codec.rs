@@ -248,7 +248,7 @@ impl<'a> Input<'a> {
     pub(crate) fn written_text(&mut self) -> Option<&'a [u8]> {
         let whole = self.0;
         let length = usize::try_from(self.varint()?).ok()?;
-        self.bytes(length)?;
+        std::str::from_utf8(self.bytes(length)?).ok()?;
         whole.get(..whole.len() - self.0.len())
     }
 

@@ -419,6 +419,17 @@ mod tests {
     }
 
     #[test]
+    fn a_row_whose_text_is_none_makes_no_block() {
+        // The site's name is the first text, behind an id of 16 bytes; here it has one byte.
+        let named = |name: u8| [&row()[..16], &[1, name], &row()[17..]].concat();
+        assert!(events([&named(b'a')[..]].into_iter(), "segment").is_some());
+        assert!(
+            events([&named(0xff)[..]].into_iter(), "segment").is_none(),
+            "nobody could look for a leak in it"
+        );
+    }
+
+    #[test]
     fn a_row_that_is_cut_or_too_long_makes_no_block() {
         let mut row = row();
         for length in 0..row.len() {

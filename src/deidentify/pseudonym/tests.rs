@@ -5,9 +5,10 @@ use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 
-use super::super::salt::{Keys, SaltStore, Salts};
+use super::super::salt::{SaltStore, Salts};
 use super::*;
 use crate::clock::{DAY_MS, HOUR_MS};
+use crate::deidentify::scrub;
 
 const NOON: i64 = 20_000 * DAY_MS + 12 * HOUR_MS;
 
@@ -89,4 +90,62 @@ fn a_visit_an_event_and_a_visitor_of_one_name_have_nothing_in_common() {
     let (of_visit, of_event) = (visit(&key, "a"), event(&key, "a"));
     let of_visitor = low_u64(hash(&key, Domain::Visitor, [b"a", b""]));
     assert!(of_visit != of_visitor && of_visit != of_event as u64 && of_visitor != of_event as u64);
+}
+
+/// What is found once for a request is what is found for each event by itself.
+#[test]
+fn events_of_one_request_have_the_hashes_that_each_has_alone() {
+    let file: crate::config::File = toml::from_str("[[site]]\nid = \"a\"\n[[site]]\nid = \"b\"\n").unwrap();
+    let sites = file.resolve().unwrap().sites;
+    let now_ms = 1_763_848_800_000;
+    let mut events = Vec::new();
+    for (site, visit, began_ms) in [
+        ("a", "one", now_ms),
+        ("a", "one", now_ms),
+        ("a", "two", now_ms),
+        ("b", "two", now_ms),
+        ("a", "t\\u0077o", now_ms),
+        ("a", "two", now_ms - 86_000_000),
+        ("a", "one", now_ms),
+    ] {
+        events.push(format!(
+            r#"{{"site":"{site}","type":"custom","name":"n","id":"e{}","visit":{{"id":"{visit}","started_at":{began_ms}}}}}"#,
+            events.len()
+        ));
+    }
+    let body =
+        format!(r#"{{"sent_at":{now_ms},"consent":{{"analytics":true}},"events":[{}]}}"#, events.join(","));
+    let request = http::Request::post("/v1/events").header("user-agent", "an agent");
+    let request = request.body(http_body_util::Full::new(bytes::Bytes::from(body))).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let limits = crate::accept::Limits::new(&crate::config::File::default());
+    let client = "203.0.113.7".parse().unwrap();
+    let submission = runtime.block_on(crate::accept::receive(request, client, now_ms, &limits)).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let names = vec!["a".to_owned(), "b".to_owned()];
+    let salts = Salts::open(dir.path(), SaltStore::Memory, names, now_ms - 86_400_000).unwrap();
+    let (keys, subjects) = (salts.keys(now_ms).unwrap(), SubjectKeys::default());
+    let scrubbed = || {
+        let beacons = crate::beacon::read(&submission, &sites).unwrap();
+        beacons.map(|beacon| scrub(crate::consent::gate(beacon.unwrap()).unwrap()).unwrap())
+    };
+    let of = |event: PseudonymousEvent<'_>| {
+        let Pseudonyms { visitor, visit, event_id, .. } = event.pseudonyms;
+        (visitor, visit, event_id)
+    };
+    let mut one = Pseudonymiser::new(&keys, &subjects);
+    let together: Vec<_> = scrubbed().map(|event| of(one.pseudonymise(event).unwrap())).collect();
+    let alone: Vec<_> = scrubbed()
+        .map(|event| of(Pseudonymiser::new(&keys, &subjects).pseudonymise(event).unwrap()))
+        .collect();
+    assert_eq!(together, alone);
+    assert_eq!((together[0].0, together[0].1), (together[6].0, together[6].1));
+    assert_eq!(together[2].1, together[4].1, "written with an escape it is the same visit");
+    assert!(
+        together[0].1 != together[2].1 && together[2].1 != together[3].1 && together[2].1 != together[5].1
+    );
+    assert!(
+        together[0].0 != together[3].0 && together[0].0 != together[5].0,
+        "another site, another day's key"
+    );
 }
